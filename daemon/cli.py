@@ -1,0 +1,67 @@
+"""The ``lowmaf`` command: parses the line, imports only the command that is meant, reports errors."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from daemon.errors import UsageError, WorkError
+
+COMMANDS = {
+    "demo": "the whole system on a simulated car, with nothing to configure",
+    "run": "the daemon: source, cells, database and dashboard, until told to stop",
+    "replay": "recorded logs through the same core as live",
+    "check": "validate a configuration without opening a device",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line; argparse's usage block is left to ``--help``."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415 - 15 ms that only --version needs
+
+    return version("lowmaf")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit status: 0 done, 1 the work failed, 2 wrong usage."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = _Parser(prog="lowmaf", description="Live MAF scaling from closed-loop fuel trims.")
+    parser.add_argument("--version", action="store_true", help="print the version and leave")
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    meant = next((word for word in arguments if not word.startswith("-")), None)
+    for name, summary in COMMANDS.items():
+        subparser = subparsers.add_parser(
+            name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        if name == meant:
+            importlib.import_module(f"daemon.commands.{name}").add_arguments(subparser)
+    options = parser.parse_args(arguments)
+    if options.version:
+        print(f"lowmaf {_version()}")
+        return 0
+    if options.command is None:
+        parser.error(f"a command is needed: {', '.join(COMMANDS)}")
+    try:
+        command = importlib.import_module(f"daemon.commands.{options.command}")
+        return int(command.run(options))
+    except UsageError as error:
+        print(f"lowmaf {options.command}: {error}", file=sys.stderr)
+        return 2
+    except WorkError as error:
+        print(f"lowmaf {options.command}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""From bytes to sample batches. One module per protocol."""

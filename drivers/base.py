@@ -1,0 +1,44 @@
+"""What every live driver is, and how it fails."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from lowmaf.samples import SampleBatch
+
+
+class DriverError(Exception):
+    """Base of everything a driver raises on purpose."""
+
+
+class DriverOptionError(DriverError):
+    """An option that is unknown or impossible; says which, the value met and what is allowed."""
+
+
+class DeviceUnavailableError(DriverError):
+    """The port, bus or ECU is not there now. The supervisor tries again later."""
+
+
+class FrameError(DriverError):
+    """Bytes that are not a valid frame; quotes them and says what was expected. Counted, resynchronised."""
+
+
+class Driver(Protocol):
+    """A source of live samples. The constructor validates options and opens nothing."""
+
+    name: str
+
+    def batches(self) -> AsyncIterator[SampleBatch]:
+        """Opens the link, identifies the ECU and yields samples until the link ends.
+
+        Closing the iterator (``aclose``) or cancelling closes the link and leaves no thread behind.
+
+        Raises:
+            DeviceUnavailableError: the link could not be opened or was lost.
+        """
+        ...
+
+    def describe(self) -> str:
+        """The link in words for the status line, such as ``SSM on CAN vcan0, ECU 4D12044006``."""
+        ...

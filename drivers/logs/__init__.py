@@ -1,0 +1,1 @@
+"""Readers of recorded logs: text to sample batches."""

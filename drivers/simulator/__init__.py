@@ -1,0 +1,1 @@
+"""The simulated car and its ECU."""

@@ -1,0 +1,1 @@
+"""The FastAPI application and the phone dashboard. Reads snapshots, posts commands."""
