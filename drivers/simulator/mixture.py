@@ -1,0 +1,73 @@
+"""From air and fuel to what the exhaust sensor sees: wall film, disturbances, delay and lag."""
+
+from __future__ import annotations
+
+import math
+import random
+
+from drivers.simulator.noise import Wander
+from drivers.simulator.settings import STEP_S, TICK_S, CarSettings
+
+_LEANEST, _RICHEST = 1.6, 0.68  # the sensor's range, lambda
+_RING = 128  # steps of exhaust kept; more than the longest delay
+
+
+class Mixture:
+    """Lambda in the cylinder and, delayed and lagged, at the exhaust sensor (``lambda_``)."""
+
+    __slots__ = ("_delay_base_s", "_delay_g", "_delay_max_s", "_delay_min_s", "_delay_steps", "_draw",
+                 "_drift", "_film", "_film_gain", "_film_share", "_iat_per_k", "_level", "_noise", "_now",
+                 "_purge", "_purge_pct", "_purge_s", "_purging", "_random", "_ring", "_sensor_gain",
+                 "_sensor_noise", "lambda_")  # fmt: skip
+
+    def __init__(self, settings: CarSettings, draw: random.Random) -> None:
+        self._draw = draw
+        self._random = draw.random
+        self._noise = Wander(draw, settings.noise_pct / 100.0, settings.noise_s, TICK_S)
+        self._drift = Wander(draw, settings.drift_pct / 100.0, settings.drift_s, TICK_S)
+        self._film = settings.idle_flow_gs * settings.film_share
+        self._film_share = settings.film_share
+        self._film_gain = 1.0 - math.exp(-STEP_S / settings.film_s)
+        self._delay_base_s, self._delay_g = settings.delay_base_s, settings.delay_g
+        self._delay_min_s, self._delay_max_s = settings.delay_min_s, settings.delay_max_s
+        self._sensor_gain = 1.0 - math.exp(-STEP_S / settings.lambda_lag_s)
+        self._sensor_noise = settings.lambda_noise_pct / 100.0 * math.sqrt(12.0)
+        self._iat_per_k = settings.iat_pct_per_k / 100.0
+        self._purge_pct = settings.purge_pct
+        self._purge = 0.0
+        self._purging = False
+        self._purge_s = 60.0
+        self._level = 1.0
+        self._ring = [1.0] * _RING
+        self._now = 0
+        self._delay_steps = 30
+        self.lambda_ = 1.0
+
+    def step(self, air_gs: float, fuelled_gs: float) -> float:
+        """One step: air drawn, and air that the injected fuel is right for, g/s (0 = fuel cut).
+
+        Returns lambda as the sensor shows it, which is the mixture of some steps ago.
+        """
+        through_film = self._film
+        self._film = through_film + self._film_gain * (fuelled_gs * self._film_share - through_film)
+        fuel = (fuelled_gs * (1.0 - self._film_share) + through_film) * self._level
+        burnt = max(air_gs / fuel, _RICHEST) if fuel * _LEANEST > air_gs else _LEANEST
+        ring, now = self._ring, self._now
+        ring[now & 127] = burnt
+        self._now = now + 1
+        seen = ring[(now - self._delay_steps) & 127]
+        shown = self.lambda_ = self.lambda_ + self._sensor_gain * (seen - self.lambda_)
+        return shown * (1.0 + self._sensor_noise * (self._random() - 0.5))
+
+    def tick(self, air_gs: float, iat_c: float, warm_closed: bool) -> None:
+        """Once per tick: delay at this flow, and the disturbances' new level."""
+        delay_s = self._delay_base_s + self._delay_g / max(air_gs, 1.5)
+        self._delay_steps = int(min(max(delay_s, self._delay_min_s), self._delay_max_s) / STEP_S + 0.5)
+        self._purge_s -= TICK_S
+        if self._purge_s <= 0.0:
+            self._purging = not self._purging
+            self._purge_s = self._draw.uniform(25.0, 90.0)
+        purge = self._purge_pct / 100.0 * (4.0 / max(air_gs, 4.0)) if self._purging and warm_closed else 0.0
+        self._purge += (purge - self._purge) * (TICK_S / 2.0)
+        hot_air = 1.0 - self._iat_per_k * (iat_c - 25.0)
+        self._level = (1.0 + self._noise.step() + self._drift.step() + self._purge) * hot_air
