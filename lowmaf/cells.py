@@ -1,0 +1,288 @@
+"""Sums per cell: what is kept of samples. Additive, so drives merge and parts can be left out.
+
+All sums of one 30 s block of driving stand in one vector of 64-bit integers, in steps of
+:data:`lowmaf.windows.QUANTUM`. Integers add exactly, so sums are the same in any order, any
+chunking and any merging; removing a drive removes it without a trace.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowmaf.filters import Mask
+from lowmaf.observations import Observations
+from lowmaf.samples import Floats
+from lowmaf.windows import QUANTUM, Indices, Integers, quantised
+
+TIE_V = 1e-9
+"""Samples this near to the middle between two cells are on it: volts are decimal, floats are not."""
+BLOCK_S = 30.0
+"""Length of a block: short against the drift of trims, long against their settling."""
+
+ROWS = (
+    "hits",  # samples nearest to the cell (counted in ones, not in steps)
+    "nearest_trim",  # their total trims, short + long, %
+    "hat",  # weight x hat
+    "hat2",  # weight x hat x hat
+    "hat_next",  # weight x hat x hat of the next cell
+    "hat_transient",
+    "hat_trim",  # weight x hat x trim part of the correction asked for
+    "hat_error",  # weight x hat x loop-error part
+    "plain_hat2",  # the same without weights, for the held-out check: time x hat x hat
+    "plain_hat_next",
+    "plain_hat_trim",  # time x hat x raw total trim
+    "plain_nearest",  # time nearest to the cell
+    "plain_nearest_trim",
+)
+SCALARS = (
+    "weight",
+    "transient",
+    "transient2",
+    "transient_trim",
+    "transient_error",
+    "trim",
+    "error",
+    "trim2",
+    "trim_error",
+    "error2",
+    "time",
+    "time_trim2",
+    "lambda_time",
+)
+_IN_ONES = frozenset({"hits"})
+_MAGIC = b"LMB1"
+_HEADER = struct.Struct("<4sHH")
+
+
+class CellSumsError(ValueError):
+    """Stored sums that cannot be read: another version, another table size, or damaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockKey:
+    """A block of a drive: ``block`` counts :data:`BLOCK_S` spans of the drive's own time."""
+
+    drive: int
+    block: int
+
+
+@dataclass(slots=True)
+class CellSums:
+    """Sums of a table of ``cells`` cells, by block. ``+`` merges; blocks of the same key add up."""
+
+    cells: int
+    blocks: dict[BlockKey, Integers] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Length of a block's vector."""
+        return len(ROWS) * self.cells + len(SCALARS)
+
+    def add(self, key: BlockKey, sums: Integers) -> None:
+        """Adds to a block's sums; ``sums`` has shape (size,)."""
+        if sums.shape != (self.size,):
+            raise ValueError(f"sums of shape {sums.shape} do not fit {self.cells} cells")
+        present = self.blocks.get(key)
+        self.blocks[key] = sums.copy() if present is None else present + sums
+
+    def __add__(self, other: CellSums) -> CellSums:
+        if other.cells != self.cells:
+            raise ValueError(f"{self.cells} cells and {other.cells} cells do not merge")
+        merged = CellSums(self.cells, dict(self.blocks))
+        for key, sums in other.blocks.items():
+            merged.add(key, sums)
+        return merged
+
+    def without(self, drives: Iterable[int]) -> CellSums:
+        """The same without some drives, exactly as if they had never been."""
+        left_out = frozenset(drives)
+        return CellSums(
+            self.cells, {key: sums for key, sums in self.blocks.items() if key.drive not in left_out}
+        )
+
+    def total(self) -> BlockView:
+        """All blocks added up, as a stack of one block."""
+        total = np.zeros(self.size, dtype=np.int64)
+        for sums in self.blocks.values():
+            total += sums
+        return BlockView(self.cells, total[np.newaxis, :], (BlockKey(0, 0),))
+
+    def stack(self) -> BlockView:
+        """All blocks in their canonical order: by drive, then by time."""
+        keys = tuple(sorted(self.blocks, key=lambda key: (key.drive, key.block)))
+        if not keys:
+            return BlockView(self.cells, np.zeros((0, self.size), dtype=np.int64), ())
+        return BlockView(self.cells, np.stack([self.blocks[key] for key in keys]), keys)
+
+
+@dataclass(frozen=True, slots=True)
+class BlockView:
+    """Read access to ``sums`` (b, size) by the names of :data:`ROWS` and :data:`SCALARS`."""
+
+    cells: int
+    sums: Integers
+    keys: tuple[BlockKey, ...]
+
+    def row(self, name: str) -> Floats:
+        """A quantity per block and cell, shape (b, k), in its own unit."""
+        start = ROWS.index(name) * self.cells
+        values = self.sums[:, start : start + self.cells].astype(np.float64)
+        return values if name in _IN_ONES else values * QUANTUM
+
+    def scalar(self, name: str) -> Floats:
+        """A quantity per block, shape (b,), in its own unit."""
+        column = len(ROWS) * self.cells + SCALARS.index(name)
+        return self.sums[:, column].astype(np.float64) * QUANTUM
+
+    def select(self, where: Mask) -> BlockView:
+        """The blocks at which ``where`` (b,) is True."""
+        chosen = tuple(key for key, keep in zip(self.keys, where.tolist(), strict=True) if keep)
+        return BlockView(self.cells, self.sums[where], chosen)
+
+
+@dataclass(frozen=True, slots=True)
+class Hats:
+    """Where samples lie between breakpoints: cell ``left`` and how far towards the next, 0..1.
+
+    ``distance_to_middle_v`` is how far above the middle between the two cells, V.
+    """
+
+    left: Indices
+    fraction: Floats
+    distance_to_middle_v: Floats
+
+    @property
+    def nearest(self) -> Indices:
+        """The nearest cell; halfway, within 1e-9 V, the upper."""
+        return self.left + (self.distance_to_middle_v >= -TIE_V)
+
+    def at(self, values: Floats) -> Floats:
+        """``values`` per cell (k,), linear between cells, at the samples."""
+        low = values[self.left]
+        return low + self.fraction * (values[self.left + 1] - low)
+
+
+def hats(axis_v: Floats, maf_v: Floats) -> Hats:
+    """Positions on the axis (k,); volts outside it lie at its ends."""
+    inner = np.clip(np.searchsorted(axis_v, maf_v, side="right") - 1, 0, axis_v.size - 2)
+    width = axis_v[inner + 1] - axis_v[inner]
+    above = maf_v - axis_v[inner]
+    return Hats(inner, np.clip(above / width, 0.0, 1.0), above - 0.5 * width)
+
+
+def block_sums(
+    cells: int, t_s: Floats, place: Hats, seen: Observations | None, raw_trim_pct: Floats
+) -> Iterator[tuple[int, Integers]]:
+    """Sums of accepted samples, one vector per block of time.
+
+    ``raw_trim_pct`` is short + long, %. Without observations (the ``nearest`` estimator) only the
+    nearest-cell rows are filled.
+    """
+    if t_s.size == 0:
+        return
+    number = np.floor(t_s / BLOCK_S).astype(np.int64)
+    starts = np.flatnonzero(np.concatenate(([True], number[1:] != number[:-1])))
+    block = np.repeat(np.arange(starts.size), np.diff(np.append(starts, number.size)))
+    rows, scalars = _contributions(place, seen, raw_trim_pct)
+    sums = np.zeros((starts.size, len(ROWS) * cells + len(SCALARS)), dtype=np.int64)
+    base = block * cells
+    for name, parts in rows.items():
+        summed = np.zeros(starts.size * cells)
+        for cell, values in parts:
+            summed += np.bincount(base + cell, weights=values, minlength=summed.size)
+        start = ROWS.index(name) * cells
+        sums[:, start : start + cells] = summed.reshape(starts.size, cells).astype(np.int64)
+    for name, values in scalars.items():
+        column = len(ROWS) * cells + SCALARS.index(name)
+        sums[:, column] = np.bincount(block, weights=values, minlength=starts.size).astype(np.int64)
+    for index, start in enumerate(starts.tolist()):
+        yield int(number[start]), sums[index]
+
+
+_Parts = list[tuple[Indices, Floats]]
+
+
+def _contributions(
+    place: Hats, seen: Observations | None, raw_trim_pct: Floats
+) -> tuple[Mapping[str, _Parts], Mapping[str, Floats]]:
+    """What each sample adds to each row and scalar, in whole steps."""
+    left, right, nearest = place.left, place.left + 1, place.nearest
+    rows: dict[str, _Parts] = {
+        "hits": [(nearest, np.ones(nearest.size))],
+        "nearest_trim": [(nearest, quantised(raw_trim_pct))],
+    }
+    if seen is None:
+        return rows, {}
+    high = place.fraction
+    low = 1.0 - high
+    weight, time = seen.weight_s, seen.interval_s
+    trim, error, transient = seen.trim_pct, seen.error_pct, seen.transient
+
+    def on_hats(values: Floats) -> _Parts:
+        return [(left, quantised(values * low)), (right, quantised(values * high))]
+
+    rows |= {
+        "hat": on_hats(weight),
+        "hat2": [(left, quantised(weight * low * low)), (right, quantised(weight * high * high))],
+        "hat_next": [(left, quantised(weight * low * high))],
+        "hat_transient": on_hats(weight * transient),
+        "hat_trim": on_hats(weight * trim),
+        "hat_error": on_hats(weight * error),
+        "plain_hat2": [(left, quantised(time * low * low)), (right, quantised(time * high * high))],
+        "plain_hat_next": [(left, quantised(time * low * high))],
+        "plain_hat_trim": on_hats(time * raw_trim_pct),
+        "plain_nearest": [(nearest, quantised(time))],
+        "plain_nearest_trim": [(nearest, quantised(time * raw_trim_pct))],
+    }
+    scalars = {
+        "weight": weight,
+        "transient": weight * transient,
+        "transient2": weight * transient * transient,
+        "transient_trim": weight * transient * trim,
+        "transient_error": weight * transient * error,
+        "trim": weight * trim,
+        "error": weight * error,
+        "trim2": weight * trim * trim,
+        "trim_error": weight * trim * error,
+        "error2": weight * error * error,
+        "time": time,
+        "time_trim2": time * raw_trim_pct * raw_trim_pct,
+        "lambda_time": np.where(seen.lambda_used, time, 0.0),
+    }
+    return rows, {name: quantised(values) for name, values in scalars.items()}
+
+
+def block_to_bytes(cells: int, sums: Integers) -> bytes:
+    """One block's sums for storage: a versioned header and the compressed integers."""
+    body = zlib.compress(np.ascontiguousarray(sums, dtype="<i8").tobytes(), 1)
+    return _HEADER.pack(_MAGIC, cells, sums.size) + body
+
+
+def block_from_bytes(cells: int, data: bytes) -> Integers:
+    """The sums that :func:`block_to_bytes` stored, bit for bit.
+
+    Raises:
+        CellSumsError: not such bytes, another version, another number of cells, damaged.
+    """
+    if len(data) < _HEADER.size:
+        raise CellSumsError(f"stored block has {len(data)} bytes, its header alone has {_HEADER.size}")
+    magic, stored_cells, size = _HEADER.unpack_from(data)
+    if magic != _MAGIC:
+        raise CellSumsError(f"stored block begins with {magic!r}, this version reads {_MAGIC!r}")
+    expected = len(ROWS) * cells + len(SCALARS)
+    if stored_cells != cells or size != expected:
+        raise CellSumsError(f"stored block is for {stored_cells} cells, the MAF table has {cells}")
+    try:
+        body = zlib.decompress(data[_HEADER.size :])
+    except zlib.error as error:
+        raise CellSumsError(f"stored block is damaged: {error}") from None
+    if len(body) != 8 * size:
+        raise CellSumsError(f"stored block is damaged: {len(body)} bytes instead of {8 * size}")
+    sums: NDArray[np.int64] = np.frombuffer(body, dtype="<i8").astype(np.int64)
+    return sums

@@ -1,0 +1,175 @@
+"""Which samples may count: limits with their units, and the rules that need no look-ahead."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lowmaf.samples import CHANNELS, FuelLoop, SampleBatch
+from lowmaf.verdicts import Verdict
+
+Verdicts = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+
+CORE_CHANNELS = ("maf_v", "stft_pct", "ltft_pct", "fuel_loop")
+"""Without these there is no correction, whatever the filters say."""
+
+
+class FilterError(ValueError):
+    """A filter that does not exist or a limit that is impossible; says what is allowed."""
+
+
+def _limit(default: float, unit: str, meaning: str, allowed: tuple[float, float], off: float) -> Any:
+    low, high = allowed
+    return field(
+        default=default,
+        metadata={"unit": unit, "meaning": meaning, "low": low, "high": high, "off": off},
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Limits that a sample must keep to be counted. ``inf`` or ``-inf`` switches a filter off.
+
+    A filter whose channel the source never delivers is off too; the pipeline warns of it.
+    """
+
+    min_ect_c: float = _limit(
+        70.0, "°C", "coolant at least this warm: trims of a cold engine say little", (-50.0, 150.0), -math.inf
+    )
+    max_iat_c: float = _limit(math.inf, "°C", "intake air at most this hot", (-50.0, 215.0), math.inf)
+    min_rpm: float = _limit(-math.inf, "1/min", "engine speed at least", (0.0, 16000.0), -math.inf)
+    max_rpm: float = _limit(math.inf, "1/min", "engine speed at most", (0.0, 16000.0), math.inf)
+    min_load_g_rev: float = _limit(-math.inf, "g/rev", "engine load at least", (0.0, 20.0), -math.inf)
+    max_maf_slope_v_s: float = _limit(
+        math.inf,
+        "V/s",
+        "MAF voltage changes at most this fast, over half a second; the curve estimator needs no such "
+        "limit because it weighs samples by how steady the flow is",
+        (0.0, 100.0),
+        math.inf,
+    )
+    max_target_offset_pct: float = _limit(
+        math.inf,
+        "%",
+        "commanded lambda at most this far from stoichiometric, where it is logged",
+        (0.0, 100.0),
+        math.inf,
+    )
+    trim_limit_pct: float = _limit(
+        24.9,
+        "%",
+        "a trim this far from zero is at its limit: the true error may be larger",
+        (0.0, 100.0),
+        math.inf,
+    )
+    settle_s: float = _limit(1.5, "s", "time after the loop closed before its trims count", (0.0, 60.0), 0.0)
+
+    def __post_init__(self) -> None:
+        for spec in fields(self):
+            value = getattr(self, spec.name)
+            meta = spec.metadata
+            if value == meta["off"]:
+                continue
+            if not meta["low"] <= value <= meta["high"]:
+                raise FilterError(
+                    f"{spec.name} = {value:g} {meta['unit']} is impossible: allowed are "
+                    f"{meta['low']:g} to {meta['high']:g}, or {meta['off']:g} for off"
+                )
+
+    @classmethod
+    def none(cls) -> Filters:
+        """Every limit off: only the closed-loop and finite-value rules are left."""
+        return cls(**{spec.name: spec.metadata["off"] for spec in fields(cls)})
+
+    @classmethod
+    def from_pairs(cls, pairs: Iterable[str]) -> Filters:
+        """Filters from ``KEY=VALUE`` texts, the others at their defaults.
+
+        Raises:
+            FilterError: no ``=``, an unknown key (with the nearest known one), or a value that is
+                not a number or not allowed.
+        """
+        known = {spec.name: spec for spec in fields(cls)}
+        chosen: dict[str, float] = {}
+        for pair in pairs:
+            key, equals, text = pair.partition("=")
+            if not equals:
+                raise FilterError(f"{pair!r} is not KEY=VALUE; keys are {', '.join(known)}")
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+                raise FilterError(f"no filter {key!r}; nearest is {near[0]!r}, all are {', '.join(known)}")
+            try:
+                chosen[key] = known[key].metadata["off"] if text == "off" else float(text)
+            except ValueError:
+                raise FilterError(
+                    f"{key} = {text!r} is not a number ({known[key].metadata['unit']}) and not 'off'"
+                ) from None
+        return replace(cls(), **chosen)
+
+    def channels_needed(self) -> dict[str, str]:
+        """Channel → filter, for the filters that are on."""
+        return {
+            channel: name
+            for name, channel in _CHANNEL_OF_FILTER.items()
+            if math.isfinite(getattr(self, name))
+        }
+
+
+_CHANNEL_OF_FILTER = {
+    "min_ect_c": "ect_c",
+    "max_iat_c": "iat_c",
+    "min_rpm": "rpm",
+    "max_rpm": "rpm",
+    "min_load_g_rev": "load_g_rev",
+    "max_target_offset_pct": "lambda_target",
+}
+
+
+def judge_alone(batch: SampleBatch, filters: Filters, axis_v: tuple[float, float] | None) -> Verdicts:
+    """Verdicts by the rules that look at one sample alone, shape (n,).
+
+    ``axis_v`` are the first and last volts that a sample may have, None where all may.
+    The rules that need neighbours (settling, slope, look-ahead) follow in the pipeline.
+    """
+    verdicts = np.zeros(len(batch), dtype=np.uint8)
+
+    def reject(where: Mask, verdict: Verdict) -> None:
+        verdicts[where & (verdicts == Verdict.ACCEPTED)] = verdict
+
+    needed = [name for name in filters.channels_needed() if name in batch.channels]
+    used = [*CORE_CHANNELS, *needed]
+    for name in used:
+        reject(np.isnan(batch[name]), Verdict.CHANNEL_MISSING)
+    for name in used:
+        values, channel = batch[name], CHANNELS[name]
+        reject((values < channel.low) | (values > channel.high), Verdict.IMPLAUSIBLE)
+    loop = batch["fuel_loop"]
+    reject((loop != FuelLoop.CLOSED) & (loop != FuelLoop.CLOSED_FAULT), Verdict.OPEN_LOOP)
+    reject(loop == FuelLoop.CLOSED_FAULT, Verdict.LOOP_FAULT)
+    if axis_v is not None:
+        volts = batch["maf_v"]
+        reject((volts < axis_v[0]) | (volts > axis_v[1]), Verdict.OFF_AXIS)
+    if "ect_c" in needed:
+        reject(batch["ect_c"] < filters.min_ect_c, Verdict.COLD_ENGINE)
+    if "iat_c" in needed:
+        reject(batch["iat_c"] > filters.max_iat_c, Verdict.HOT_INTAKE)
+    if "rpm" in needed:
+        rpm = batch["rpm"]
+        reject((rpm < filters.min_rpm) | (rpm > filters.max_rpm), Verdict.RPM_RANGE)
+    if "load_g_rev" in needed:
+        reject(batch["load_g_rev"] < filters.min_load_g_rev, Verdict.LOW_LOAD)
+    if math.isfinite(filters.trim_limit_pct):
+        limit = filters.trim_limit_pct
+        at_limit = (np.abs(batch["stft_pct"]) >= limit) | (np.abs(batch["ltft_pct"]) >= limit)
+        reject(at_limit, Verdict.TRIM_AT_LIMIT)
+    if "lambda_target" in needed:
+        offset_pct = 100.0 * np.abs(batch["lambda_target"] - 1.0)
+        reject(offset_pct > filters.max_target_offset_pct, Verdict.TARGET_NOT_STOICHIOMETRIC)
+    return verdicts

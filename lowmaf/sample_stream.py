@@ -1,0 +1,158 @@
+"""Samples of one drive on their way to a verdict: those that wait, and the past that others need."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from lowmaf.filters import Filters, Mask, Verdicts, judge_alone
+from lowmaf.loop_inversion import MEMORY
+from lowmaf.samples import Floats, FuelLoop, SampleBatch
+from lowmaf.verdicts import Verdict
+
+HOLE_S = 2.0
+"""Samples further apart than this begin a new closed-loop run: what happened between is unknown."""
+PAST_S = 3.5
+"""How far back a sample's weight looks, s (activity: 1.5 + 0.5, flow change: 2, slope: 0.5)."""
+
+_KEPT = ("maf_v", "stft_pct", "ltft_pct", "lambda_", "lambda_target")
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Samples as columns of shape (n,), with the verdicts of the rules that need no look-ahead.
+
+    ``break_s`` is the time of the last open-loop sample or hole in time at or before each sample.
+    """
+
+    t_s: Floats
+    columns: dict[str, Floats]
+    break_s: Floats
+    verdicts: Verdicts
+
+    def __len__(self) -> int:
+        return int(self.t_s.size)
+
+    def slice(self, start: int) -> Rows:
+        """Rows from ``start`` on."""
+        return Rows(
+            self.t_s[start:],
+            {name: column[start:] for name, column in self.columns.items()},
+            self.break_s[start:],
+            self.verdicts[start:],
+        )
+
+    @staticmethod
+    def concatenate(parts: list[Rows]) -> Rows:
+        """All rows in their order."""
+        return Rows(
+            np.concatenate([part.t_s for part in parts]),
+            {name: np.concatenate([part.columns[name] for part in parts]) for name in _KEPT},
+            np.concatenate([part.break_s for part in parts]),
+            np.concatenate([part.verdicts for part in parts]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Rows ``first`` to ``stop`` can be judged now; the others are their past and future."""
+
+    rows: Rows
+    first: int
+    stop: int
+
+
+class SampleStream:
+    """Takes batches in any chunking and hands back, in order, those whose look-ahead is complete."""
+
+    def __init__(self, filters: Filters, axis_v: tuple[float, float] | None, lambda_settle_s: float) -> None:
+        """``lambda_settle_s`` replaces the settling time, if shorter, where lambda is measured."""
+        self._filters = filters
+        self._axis_v = axis_v
+        self._lambda_settle_s = min(lambda_settle_s, filters.settle_s)
+        self._parts: list[Rows] = []
+        self._past = 0
+        self._newest_s = -math.inf
+        self._oldest_waiting_s = math.inf
+        self._break_s = -math.inf
+        self.pending = 0
+        self.last_verdict: Verdict | None = None
+
+    @property
+    def waiting_s(self) -> float:
+        """Time from the oldest waiting sample to the newest, s; 0 where none waits."""
+        return self._newest_s - self._oldest_waiting_s if self.pending else 0.0
+
+    def push(self, batch: SampleBatch) -> int:
+        """Adds samples; returns how many were refused at once because their time does not rise."""
+        times = np.nan_to_num(batch.t_s, nan=-np.inf, posinf=-np.inf)
+        newest = np.maximum.accumulate(np.concatenate(([self._newest_s], times)))
+        rising = times > newest[:-1]
+        refused = len(batch) - int(np.count_nonzero(rising))
+        rows = self._judged(batch, rising if refused else slice(None))
+        if refused:
+            self.last_verdict = Verdict.TIME_NOT_RISING
+        if len(rows):
+            if not self.pending:
+                self._oldest_waiting_s = float(rows.t_s[0])
+            self._parts.append(rows)
+            self._newest_s = float(rows.t_s[-1])
+            self.pending += len(rows)
+            self.last_verdict = Verdict(int(rows.verdicts[-1]))
+        return refused
+
+    def take(self, lookahead_s: float, *, finished: bool) -> Ready | None:
+        """Rows whose look-ahead is complete (all, when the drive has finished); None if there are none."""
+        if not self.pending:
+            return None
+        rows = Rows.concatenate(self._parts) if len(self._parts) > 1 else self._parts[0]
+        stop = len(rows)
+        if not finished:
+            stop = int(np.searchsorted(rows.t_s, self._newest_s - lookahead_s, side="right"))
+        ready = Ready(rows, self._past, stop)
+        if stop <= ready.first:
+            self._parts = [rows]
+            return None
+        self._forget(ready)
+        return ready
+
+    def _forget(self, ready: Ready) -> None:
+        """Drops what is older than any look-back of the rows that still wait."""
+        rows, stop = ready.rows, ready.stop
+        neighbours = np.cumsum(is_neighbour(rows.verdicts[:stop]))
+        by_count = int(np.searchsorted(neighbours, max(int(neighbours[-1]) - MEMORY, 0), side="left"))
+        by_time = int(np.searchsorted(rows.t_s, rows.t_s[stop - 1] - PAST_S, side="left"))
+        keep_from = min(by_count, by_time)
+        self.pending = len(rows) - stop
+        self._past = stop - keep_from
+        self._oldest_waiting_s = float(rows.t_s[stop]) if self.pending else math.inf
+        self._parts = [rows.slice(keep_from)]
+
+    def _judged(self, batch: SampleBatch, chosen: Mask | slice) -> Rows:
+        t_s = batch.t_s[chosen]
+        columns = {name: batch[name][chosen] for name in _KEPT}
+        verdicts = judge_alone(batch, self._filters, self._axis_v)[chosen]
+        break_s = self._breaks(t_s, batch["fuel_loop"][chosen])
+        has_lambda = np.isfinite(columns["lambda_"]) & np.isfinite(columns["lambda_target"])
+        settle_s = np.where(has_lambda, self._lambda_settle_s, self._filters.settle_s)
+        verdicts[(t_s - break_s < settle_s) & (verdicts == Verdict.ACCEPTED)] = Verdict.JUST_CLOSED
+        return Rows(t_s, columns, break_s, verdicts)
+
+    def _breaks(self, t_s: Floats, loop: Floats) -> Floats:
+        if not t_s.size:
+            return t_s
+        open_loop = np.isfinite(loop) & (loop != FuelLoop.CLOSED) & (loop != FuelLoop.CLOSED_FAULT)
+        hole = np.diff(t_s, prepend=self._newest_s) > HOLE_S
+        breaks = np.where(open_loop | hole, t_s, -np.inf)
+        breaks[0] = max(float(breaks[0]), self._break_s)
+        breaks = np.maximum.accumulate(breaks)
+        self._break_s = float(breaks[-1])
+        return breaks
+
+
+def is_neighbour(verdicts: Verdicts) -> Mask:
+    """Rows whose values can be used to judge others: whatever is neither missing nor impossible."""
+    usable: Mask = (verdicts == Verdict.ACCEPTED) | (verdicts > Verdict.IMPLAUSIBLE)
+    return usable
