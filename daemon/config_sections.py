@@ -1,0 +1,131 @@
+"""The sections of the configuration as types: every key with its default, unit, meaning and limits.
+
+The field's metadata is all there is to know about a key: checking, the example file and the
+reference are made from it. Metadata of numbers: ``unit``, ``meaning``, ``low``, ``high`` and, where
+a limit can be switched off, ``off``; of texts: ``meaning`` and, where only some words are allowed,
+``choices``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from lowmaf.filters import Filters
+from lowmaf.settings import CurveSettings
+
+
+def _number(default: float, unit: str, meaning: str, low: float, high: float) -> Any:
+    return field(default=default, metadata={"unit": unit, "meaning": meaning, "low": low, "high": high})
+
+
+def _text(default: str, meaning: str, choices: tuple[str, ...] = ()) -> Any:
+    return field(default=default, metadata={"meaning": meaning, "choices": choices})
+
+
+@dataclass(frozen=True, slots=True)
+class VehicleSettings:
+    """Which car this is."""
+
+    name: str = _text("my car", "name of the car, shown on the page")
+    maf_table: Path | None = field(
+        default=None,
+        metadata={
+            "meaning": "file with the MAF table that is in the ECU now, as RomRaider copies it or as CSV; "
+            "without one only corrections are learned, on the breakpoints of the 2002-2007 USDM WRX"
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """Where samples come from. Every other key of the section is an option of that driver."""
+
+    driver: str = _text("simulator", "what is read: the driver that fits your link to the ECU")
+    options: Mapping[str, Any] = field(default_factory=dict, metadata={"meaning": "options of the driver"})
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatorSettings:
+    """How corrections are made from trims. ``curve`` holds the constants of the method of that name."""
+
+    name: str = _text(
+        "curve",
+        "curve: weighs evidence and gives error bars; nearest: the plain mean of each cell",
+        ("curve", "nearest"),
+    )
+    curve: CurveSettings = field(default_factory=CurveSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """What is kept on disk."""
+
+    database: Path = field(
+        default=Path("lowmaf.sqlite3"),
+        metadata={"meaning": "SQLite file that keeps drives, cells and MAF tables"},
+    )
+    keep_samples: bool = field(
+        default=True,
+        metadata={"meaning": "keep every sample too, so that the table can be made anew with other settings"},
+    )
+    commit_interval_s: float = _number(
+        2.0, "s", "written to disk this often; at most so much is lost when the power goes", 0.2, 60.0
+    )
+    min_free_mb: float = _number(
+        200.0, "MB", "with less room on the disk samples are no longer kept; the table goes on", 0.0, 1e6
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """Who can see the dashboard, and where."""
+
+    host: str = _text(
+        "127.0.0.1", "address to listen on; 127.0.0.1 is this machine only, 0.0.0.0 is the whole network"
+    )
+    port: int = _number(8000, "", "port of the dashboard; 0 takes any free one", 0, 65535)
+    host_names: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "meaning": "names by which the page may be opened, besides IP addresses, localhost and *.local"
+        },
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What the daemon says while it runs."""
+
+    level: str = _text("info", "least weight of messages", ("debug", "info", "warning", "error"))
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """A whole configuration, checked. ``path`` is the file it was read from.
+
+    Relative paths in it were taken relative to that file's folder.
+    """
+
+    path: Path
+    vehicle: VehicleSettings = field(default_factory=VehicleSettings)
+    source: SourceSettings = field(default_factory=SourceSettings)
+    filters: Filters = field(default_factory=Filters)
+    estimator: EstimatorSettings = field(default_factory=EstimatorSettings)
+    storage: StorageSettings = field(default_factory=StorageSettings)
+    web: WebSettings = field(default_factory=WebSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+
+
+SECTIONS: Mapping[str, type[Any]] = {
+    "vehicle": VehicleSettings,
+    "source": SourceSettings,
+    "filters": Filters,
+    "estimator": EstimatorSettings,
+    "storage": StorageSettings,
+    "web": WebSettings,
+    "log": LogSettings,
+}
+"""Section name → type, in the order of the example file."""

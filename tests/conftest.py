@@ -1,0 +1,24 @@
+"""What tests of several rooms share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def project() -> Path:
+    """The checkout that is being tested."""
+    return PROJECT
+
+
+@pytest.fixture(scope="session")
+def shared_logs() -> Path:
+    """Folder of recorded logs of real cars, which are private and no part of the project."""
+    folder = PROJECT.parent / "shared" / "logs"
+    if not folder.is_dir():
+        pytest.skip(f"no recorded logs of real cars beside the checkout ({folder})")
+    return folder
