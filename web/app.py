@@ -1,0 +1,224 @@
+"""The FastAPI application: every route, given a :class:`web.board.Board` to read and command."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import FastAPI, Query
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from web import metrics
+from web.board import Board, Command, CommandRefusedError
+from web.current_table import CurrentTable, TableFormat
+from web.documents import encode_json, status_document
+from web.errors import ApiError, error_response, install_error_handlers
+from web.event_stream import EventStream, EventStreamResponse
+from web.openej import OpenEjBodyError, analyse
+from web.request_body import read_body
+from web.security import SECURITY_HEADERS, Guard
+
+STATIC = Path(__file__).parent / "static"
+
+COMMAND_BODY_LIMIT = 64 * 1024
+OPENEJ_BODY_LIMIT = 100 * 1000 * 1000
+
+_NO_STORE = {"cache-control": "no-store"}
+
+
+def create_app(board: Board, *, version: str, host_names: Iterable[str] = ()) -> FastAPI:
+    """The application over ``board``. ``host_names`` are names it answers to besides addresses.
+
+    ``app.state.events`` is the :class:`EventStream`, which the server closes before it stops.
+    """
+    app = FastAPI(
+        title="lowmaf",
+        version=version,
+        description="Live MAF scaling from closed-loop fuel trims.",
+        docs_url=None,  # both pages load scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    table = CurrentTable(board)
+    events = EventStream(board, table)
+    app.state.events = events
+    app.add_middleware(TableFastPath, table=table)
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(Guard, host_names=host_names)
+    install_error_handlers(app, SECURITY_HEADERS)
+    _add_dashboard(app)
+    _add_table(app, table)
+    _add_state(app, board, events)
+    _add_commands(app, board)
+    _add_openej(app)
+    return app
+
+
+class TableFastPath:
+    """ASGI middleware: answers the plain ``GET /api/v1/table`` without the layers of a framework.
+
+    A dashboard that everyone looks at polls this one; with any query it goes the ordinary way,
+    which gives the same bytes.
+    """
+
+    def __init__(self, app: ASGIApp, table: CurrentTable) -> None:
+        self._app = app
+        self._table = table
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (
+            scope["type"] != "http"
+            or scope["path"] != "/api/v1/table"
+            or scope["method"] != "GET"
+            or scope["query_string"]
+        ):
+            await self._app(scope, receive, send)
+            return
+        _, rendition = self._table.newest()
+        asked = next((value for name, value in scope["headers"] if name == b"if-none-match"), None)
+        status, headers, body = rendition.answer(asked.decode("latin-1") if asked is not None else None)
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+class HeadAsGet:
+    """ASGI middleware: routes see HEAD as GET; the server leaves the body out. Streams are not for HEAD."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD" and scope["path"] != "/api/v1/stream":
+            scope = {**scope, "method": "GET"}
+        await self._app(scope, receive, send)
+
+
+class _Assets(StaticFiles):
+    """Static files that browsers check before each use, so that an update is never half loaded."""
+
+    def file_response(self, *arguments: Any, **named: Any) -> Response:
+        response = super().file_response(*arguments, **named)
+        response.headers["cache-control"] = "no-cache"
+        return response
+
+
+def _add_dashboard(app: FastAPI) -> None:
+    assets = _Assets(directory=STATIC)
+
+    @app.get("/", include_in_schema=False)
+    async def dashboard(request: Request) -> Response:
+        return await assets.get_response("index.html", request.scope)
+
+    app.mount("/static", assets, name="static")
+
+
+def _add_table(app: FastAPI, table: CurrentTable) -> None:
+    @app.get(
+        "/api/v1/table",
+        summary="The table as learned so far",
+        response_class=Response,
+        responses={
+            304: {"description": "unchanged"},
+            409: {"description": "not fit to be flashed; says why"},
+        },
+    )
+    async def get_table(
+        request: Request,
+        table_format: Annotated[TableFormat, Query(alias="format")] = TableFormat.JSON,
+        unchecked: bool = False,
+    ) -> Response:
+        rendition = table.rendition(table_format, unchecked=unchecked)
+        status, headers, body = rendition.answer(request.headers.get("if-none-match"))
+        response = Response(body, status)
+        response.raw_headers = headers
+        return response
+
+
+def _add_state(app: FastAPI, board: Board, events: EventStream) -> None:
+    @app.get("/api/v1/status", summary="State of the daemon", response_class=Response)
+    async def get_status() -> Response:
+        document = status_document(board.status(), board.snapshot().counts, events.listeners)
+        return Response(encode_json(document), headers=_NO_STORE, media_type="application/json")
+
+    @app.get(
+        "/api/v1/stream",
+        summary="Events: table, live, status",
+        response_class=EventStreamResponse,
+    )
+    async def get_stream(request: Request) -> Response:
+        return EventStreamResponse(events, request.headers.get("last-event-id", ""))
+
+    @app.get("/healthz", summary="Whether the pipeline moves", response_class=Response)
+    async def get_health() -> Response:
+        status = board.status()
+        if status.healthy:
+            return Response(encode_json({"status": "ok"}), headers=_NO_STORE, media_type="application/json")
+        why = status.unhealthy_because or "the pipeline does not move"
+        return error_response(503, "unhealthy", why, {"link": status.link.state})
+
+    @app.get("/metrics", summary="Metrics for Prometheus", response_class=PlainTextResponse)
+    async def get_metrics() -> Response:
+        text = metrics.metrics_text(board.status(), board.snapshot(), events.listeners)
+        return Response(text, headers={**_NO_STORE, "content-type": metrics.CONTENT_TYPE})
+
+    @app.get("/heartbeat/0", include_in_schema=False)
+    @app.get("/heartbeat/0/", summary="Whether the server is there", response_class=PlainTextResponse)
+    async def heartbeat() -> Response:
+        return PlainTextResponse("alive", headers=_NO_STORE)
+
+
+def _add_commands(app: FastAPI, board: Board) -> None:
+    schema = {"type": "object", "properties": {"command": {"type": "string"}}, "required": ["command"]}
+
+    @app.post(
+        "/api/v1/commands",
+        summary="A command to the hub; further keys are its arguments",
+        response_class=Response,
+        openapi_extra={
+            "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}
+        },
+    )
+    async def post_command(request: Request) -> Response:
+        command = _command(request, await read_body(request, COMMAND_BODY_LIMIT))
+        try:
+            answer = await board.command(command)
+        except CommandRefusedError as error:
+            raise ApiError(422, "command_refused", str(error), {"command": command.name}) from error
+        return Response(encode_json(dict(answer)), headers=_NO_STORE, media_type="application/json")
+
+
+def _command(request: Request, body: bytearray) -> Command:
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise ApiError(
+            415,
+            "unsupported_media_type",
+            f"a command is sent as application/json, not as {media_type or 'nothing'}",
+        )
+    allowed = 'a command looks like {"command": "reset"}, further keys are its arguments'
+    try:
+        document = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ApiError(422, "invalid_request", f"the body is not JSON ({error}); {allowed}") from error
+    if not isinstance(document, dict) or not isinstance(document.get("command"), str):
+        raise ApiError(422, "invalid_request", allowed)
+    name = document.pop("command")
+    return Command(name, document)
+
+
+def _add_openej(app: FastAPI) -> None:
+    @app.post("/api/analyze/0", include_in_schema=False)
+    @app.post("/api/analyze/0/", summary="The OpenEJ service", response_class=Response)
+    async def post_openej(request: Request) -> Response:
+        body = await read_body(request, OPENEJ_BODY_LIMIT)
+        try:
+            answer = await asyncio.to_thread(analyse, bytes(body))
+        except OpenEjBodyError as error:
+            raise ApiError(422, "invalid_request", str(error)) from error
+        return Response(answer, headers=_NO_STORE, media_type="application/json")

@@ -1,0 +1,95 @@
+"""The one error shape of every route: ``{"error": {"code", "message", "detail"}}``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+
+class ApiError(Exception):
+    """A request that is answered with an error. ``code`` is stable, ``message`` is for a person."""
+
+    def __init__(self, status: int, code: str, message: str, detail: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.detail = dict(detail or {})
+
+
+def error_response(
+    status: int,
+    code: str,
+    message: str,
+    detail: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """The error shape as a response."""
+    body = msgspec.json.encode({"error": {"code": code, "message": message, "detail": dict(detail or {})}})
+    return Response(
+        body,
+        status,
+        {"cache-control": "no-store", **(headers or {})},
+        media_type="application/json",
+    )
+
+
+def install_error_handlers(app: FastAPI, headers: Mapping[str, str]) -> None:
+    """Answers every failure of ``app`` in the error shape.
+
+    ``headers`` are added to the answer to an unexpected failure, which Starlette sends outside
+    all middleware.
+    """
+
+    async def on_api_error(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, ApiError)
+        return error_response(error.status, error.code, error.message, error.detail)
+
+    async def on_http_exception(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return _of_http_exception(request, error)
+
+    async def on_invalid(_request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        problems = [
+            {"where": ".".join(str(part) for part in problem["loc"]), "what": problem["msg"]}
+            for problem in error.errors()
+        ]
+        words = "; ".join(f"{problem['where']}: {problem['what']}" for problem in problems)
+        return error_response(422, "invalid_request", words, {"problems": problems})
+
+    async def on_client_gone(_request: Request, _error: Exception) -> Response:
+        return error_response(400, "client_left", "the client left before its request was complete")
+
+    async def on_unexpected(_request: Request, _error: Exception) -> Response:
+        message = "the daemon failed at this request; its log has the cause"
+        return error_response(500, "internal_error", message, headers=headers)
+
+    app.add_exception_handler(ApiError, on_api_error)
+    app.add_exception_handler(HTTPException, on_http_exception)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(ClientDisconnect, on_client_gone)
+    app.add_exception_handler(Exception, on_unexpected)
+
+
+def _of_http_exception(request: Request, error: HTTPException) -> Response:
+    """Errors that Starlette's routing raises, said in our shape."""
+    path = request.url.path
+    if error.status_code == 404:
+        message = f"there is nothing at {path}; the dashboard is at /, the routes are listed in /openapi.json"
+        return error_response(404, "not_found", message, {"path": path})
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow", "")
+        message = f"{path} does not take {request.method}" + (f"; it takes {allowed}" if allowed else "")
+        detail = {"method": request.method, "allowed": [name for name in allowed.split(", ") if name]}
+        return error_response(405, "method_not_allowed", message, detail, error.headers)
+    code = HTTPStatus(error.status_code).name.lower()
+    return error_response(error.status_code, code, str(error.detail), headers=error.headers)

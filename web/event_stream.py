@@ -1,0 +1,176 @@
+"""The event stream: what changed, encoded once and sent to every listener.
+
+A listener keeps no queue. It remembers the number of the last event it sent and takes the newest
+event of each kind that came after it, so one that cannot keep up skips to the newest by itself and
+costs no memory. Every event carries the whole state of its kind, therefore nothing is lost by that,
+and ``Last-Event-ID`` resumes by leaving out what the client has already.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from dataclasses import dataclass
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from web.board import Board
+from web.current_table import CurrentTable
+from web.documents import encode_json, live_document, status_document
+
+MIN_INTERVAL_S = 0.1
+"""At most ten events of each kind per second."""
+
+STATUS_INTERVAL_S = 1.0
+"""A status goes out at least this often: the heartbeat by which a page knows that it is not stale."""
+
+RETRY_MS = 500
+"""What browsers are told to wait before they come back after the stream ended."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """``number`` rises over all kinds; ``payload`` is the event as it goes over the wire."""
+
+    number: int
+    data: bytes
+    payload: bytes
+
+
+class EventStream:
+    """Watches the board while somebody listens and holds the newest event of each kind."""
+
+    def __init__(self, board: Board, table: CurrentTable) -> None:
+        self._board = board
+        self._table = table
+        self._boot = secrets.token_hex(4)
+        self._newest: dict[str, Event] = {}
+        self._number = 0
+        self._status_due_s = 0.0
+        self._news = asyncio.Event()
+        self._watcher: asyncio.Task[None] | None = None
+        self._listeners = 0
+        self._closed = False
+
+    @property
+    def listeners(self) -> int:
+        """How many streams are open now."""
+        return self._listeners
+
+    def close(self) -> None:
+        """Ends every stream, and at once every one that is opened from now on."""
+        self._closed = True
+        self._wake()
+
+    async def send_events(self, send: Send, last_event_id: str) -> None:
+        """Sends events until the stream is closed; the caller cancels when the client has left."""
+        self._listeners += 1
+        try:
+            await self._send_news(send, self._resumed_at(last_event_id))
+        finally:
+            self._listeners -= 1
+            if self._listeners == 0 and self._watcher is not None:
+                self._watcher.cancel()
+
+    async def _send_news(self, send: Send, seen: int) -> None:
+        watcher = self._watching()
+        while not self._closed:
+            news = self._news
+            fresh = sorted(
+                (event for event in self._newest.values() if event.number > seen),
+                key=lambda event: event.number,
+            )
+            if fresh:
+                seen = fresh[-1].number
+                body = b"".join(event.payload for event in fresh)
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+            elif watcher.done():
+                return
+            else:
+                await news.wait()
+
+    def _resumed_at(self, last_event_id: str) -> int:
+        """The number up to which the client has everything; 0 where its id is not of this run."""
+        boot, _, number = last_event_id.partition("-")
+        if boot == self._boot and number.isascii() and number.isdigit():
+            return min(int(number), self._number)
+        return 0
+
+    def _watching(self) -> asyncio.Task[None]:
+        if self._watcher is None or self._watcher.done() or self._watcher.cancelling():
+            self._watcher = asyncio.create_task(self._watch(), name="event stream")
+            self._watcher.add_done_callback(self._watcher_ended)
+        return self._watcher
+
+    def _watcher_ended(self, watcher: asyncio.Task[None]) -> None:
+        if not watcher.cancelled() and (error := watcher.exception()) is not None:
+            logger.error("the event stream failed and its listeners are sent away", exc_info=error)
+        self._wake()
+
+    async def _watch(self) -> None:
+        generation = 0
+        while True:
+            self._publish_changes()
+            await asyncio.sleep(MIN_INTERVAL_S)
+            try:
+                async with asyncio.timeout(STATUS_INTERVAL_S - MIN_INTERVAL_S):
+                    generation = await self._board.changed(generation)
+            except TimeoutError:
+                pass  # nothing changed: the status goes out as a heartbeat
+
+    def _publish_changes(self) -> None:
+        status = self._board.status()
+        snapshot, rendition = self._table.newest()
+        self._publish("table", rendition.body)
+        self._publish("live", encode_json(live_document(self._board.live(), status.link)))
+        now_s = asyncio.get_running_loop().time()
+        if now_s >= self._status_due_s:
+            self._status_due_s = now_s + STATUS_INTERVAL_S - MIN_INTERVAL_S / 2
+            document = status_document(status, snapshot.counts, self._listeners)
+            self._publish("status", encode_json(document))
+        self._wake()
+
+    def _publish(self, kind: str, data: bytes) -> None:
+        newest = self._newest.get(kind)
+        if newest is not None and newest.data == data:
+            return
+        self._number += 1
+        head = f"id: {self._boot}-{self._number}\nevent: {kind}\ndata: "
+        self._newest[kind] = Event(self._number, data, head.encode() + data + b"\n\n")
+
+    def _wake(self) -> None:
+        self._news.set()
+        self._news = asyncio.Event()
+
+
+class EventStreamResponse(Response):
+    """``text/event-stream`` until the client leaves or the server stops."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, events: EventStream, last_event_id: str) -> None:
+        super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
+        del self.headers["content-length"]
+        self._events = events
+        self._last_event_id = last_event_id
+
+    async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        opening = f"retry: {RETRY_MS}\n\n".encode()
+        await send({"type": "http.response.body", "body": opening, "more_body": True})
+        async with asyncio.TaskGroup() as group:
+            gone = group.create_task(_client_gone(receive))
+            feed = group.create_task(self._events.send_events(send, self._last_event_id))
+            await asyncio.wait((gone, feed), return_when=asyncio.FIRST_COMPLETED)
+            gone.cancel()
+            feed.cancel()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _client_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,131 @@
+/**
+ * The state that panels draw: the newest table, sample and status, and whether they are fresh.
+ *
+ * @typedef {object} Cell
+ * @property {number} maf_v
+ * @property {number | null} flow_gs
+ * @property {number | null} correction_pct
+ * @property {number | null} stderr_pct
+ * @property {[number, number] | null} ci95_pct
+ * @property {number} hits
+ * @property {number | null} effective_hits
+ * @property {"measured" | "weak" | "interpolated" | "empty" | "locked"} state
+ * @property {number | null} proposed_gs
+ *
+ * @typedef {object} DataWarning
+ * @property {string} code
+ * @property {string} message
+ * @property {boolean} blocks_flash
+ *
+ * @typedef {object} DriveNext
+ * @property {[number, number]} maf_v
+ * @property {[number, number] | null} flow_gs
+ * @property {[number, number] | null} rpm
+ * @property {number} gain
+ *
+ * @typedef {object} HeldOut
+ * @property {number} rms_pct
+ * @property {number} rms_uncorrected_pct
+ * @property {number} rms_nearest_pct
+ * @property {boolean} passed
+ *
+ * @typedef {object} Table
+ * @property {number} revision
+ * @property {string} estimator
+ * @property {{name: string, revision: number}} maf_table
+ * @property {number} epoch
+ * @property {number | null} session
+ * @property {{seen: number, pending: number, accepted: number}} samples
+ * @property {DataWarning[]} warnings
+ * @property {HeldOut | null} held_out
+ * @property {DriveNext[]} drive_next
+ * @property {Cell[]} cells
+ *
+ * @typedef {object} Link
+ * @property {string} state
+ * @property {string} words
+ * @property {string} driver
+ * @property {number} reconnects
+ *
+ * @typedef {object} Live
+ * @property {number | null} t_s
+ * @property {Record<string, number | null>} values
+ * @property {number | null} cell
+ * @property {string | null} verdict
+ * @property {string} [verdict_words]
+ * @property {boolean} [provisional]
+ * @property {Link} link
+ *
+ * @typedef {object} Status
+ * @property {string} version
+ * @property {number} uptime_s
+ * @property {Link} link
+ * @property {number | null} session
+ * @property {number | null} sample_rate_hz
+ * @property {number | null} last_sample_age_s
+ * @property {{verdict: string, words: string, count: number}[]} verdicts
+ * @property {number | null} nothing_accepted_s
+ * @property {string | null} nothing_accepted_because
+ * @property {Record<string, unknown>} storage
+ * @property {boolean} healthy
+ * @property {string | null} unhealthy_because
+ * @property {{error_pct: number[], rmse_pct: number | null, cells: number} | null} truth
+ */
+
+/** After this long without an event what is shown is no longer true. */
+export const STALE_AFTER_MS = 3000;
+
+export class Board {
+  /** @type {Table | null} */
+  table = null;
+  /** @type {Live | null} */
+  live = null;
+  /** @type {Status | null} */
+  status = null;
+
+  /** Time of the newest event, ms as of `performance.now()`. */
+  #heardAt = performance.now();
+  /** @type {Map<string, object>} */
+  #views = new Map();
+
+  /**
+   * Takes one event of the stream.
+   * @param {"table" | "live" | "status"} kind
+   * @param {any} document
+   */
+  take(kind, document) {
+    this[kind] = document;
+    this.#heardAt = performance.now();
+  }
+
+  /** Milliseconds since the newest event. */
+  get age() {
+    return performance.now() - this.#heardAt;
+  }
+
+  /** Whether what is shown may no longer be true. */
+  get stale() {
+    return this.age > STALE_AFTER_MS;
+  }
+
+  /** The link to the car; the `live` event has it sooner than the `status`. */
+  get link() {
+    return this.live?.link ?? this.status?.link ?? null;
+  }
+
+  /**
+   * What a panel built for itself at its first rendering.
+   * @template {object} View
+   * @param {string} name
+   * @param {() => View} build
+   * @returns {View}
+   */
+  view(name, build) {
+    let view = this.#views.get(name);
+    if (view === undefined) {
+      view = build();
+      this.#views.set(name, view);
+    }
+    return /** @type {View} */ (view);
+  }
+}

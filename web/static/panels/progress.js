@@ -1,0 +1,63 @@
+/** What now? How much of the table is known, cell by cell, and where driving would gain most. */
+
+import { el, section, setText } from "../dom.js";
+import { range } from "../format.js";
+
+function build() {
+  const words = el("p.words");
+  const strip = el("div.strip", { role: "img" });
+  const place = el("p.place");
+  const detail = el("p.detail");
+  section(
+    "glance",
+    "progress",
+    "Drive here next",
+    place,
+    detail,
+    strip,
+    words,
+  );
+  return { words, strip, place, detail };
+}
+
+/** @param {import("../board.js").Board} board */
+export function render(board) {
+  const view = board.view("progress", build);
+  const cells = board.table?.cells ?? [];
+  const known = cells.filter((cell) => cell.state === "measured" || cell.state === "locked").length;
+  const weak = cells.filter((cell) => cell.state === "weak").length;
+  const words = cells.length > 0 ? `${known} of ${cells.length} cells measured, ${weak} weak` : "No table yet";
+  setText(view.words, words);
+  view.strip.setAttribute("aria-label", words);
+  const [place, detail] = advice(board);
+  setText(view.place, place);
+  setText(view.detail, detail);
+  while (view.strip.childElementCount < cells.length) {
+    view.strip.append(el("i"));
+  }
+  while (view.strip.childElementCount > cells.length) {
+    view.strip.lastElementChild?.remove();
+  }
+  cells.forEach((cell, at) => {
+    const mark = /** @type {HTMLElement} */ (view.strip.children[at]);
+    mark.dataset.state = cell.state;
+    mark.classList.toggle("is-current", at === board.live?.cell);
+  });
+}
+
+/**
+ * Where to drive: the range to look for, and what it means on the other instruments.
+ * @param {import("../board.js").Board} board
+ * @returns {[string, string]}
+ */
+function advice({ table }) {
+  const next = table?.drive_next[0];
+  if (next === undefined) {
+    return (table?.samples.accepted ?? 0) > 0
+      ? ["Anywhere", "No place would gain more than another."]
+      : ["Anywhere", "Warm the engine up and drive steadily."];
+  }
+  const volts = `${range(next.maf_v, 2)} V`;
+  const speed = next.rpm ? `about ${range(next.rpm, 0)} rpm` : "";
+  return next.flow_gs ? [`${range(next.flow_gs, 0)} g/s`, [volts, speed].filter(Boolean).join(", ")] : [volts, speed];
+}

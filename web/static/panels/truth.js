@@ -1,0 +1,29 @@
+/** Only for the simulated car: how near the estimate is to the error that the car was given. */
+
+import { el, section, setText } from "../dom.js";
+import { fixed } from "../format.js";
+
+function build() {
+  const figure = el("p.figure");
+  const words = el(
+    "p.words",
+    {},
+    "The simulated car was given a known MAF error. This is how far the learned correction is from it.",
+  );
+  return { root: section("glance", "truth", "Against the truth", figure, words), figure };
+}
+
+/** @param {import("../board.js").Board} board */
+export function render(board) {
+  const view = board.view("truth", build);
+  const truth = board.status?.truth ?? null;
+  view.root.hidden = truth === null;
+  if (truth !== null) {
+    setText(
+      view.figure,
+      truth.rmse_pct === null
+        ? "No cell has seen 10 s of closed loop yet"
+        : `RMSE ${fixed(truth.rmse_pct, 2)} % over ${truth.cells} ${truth.cells === 1 ? "cell" : "cells"}`,
+    );
+  }
+}
