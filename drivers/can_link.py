@@ -1,0 +1,195 @@
+"""Requests to an ECU and its answers over ISO-TP on any python-can bus, blocking, for a reader thread.
+
+This is where bytes leave for the car, so this is where what may leave is checked: requests that
+read, and nothing else.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import can
+
+from drivers.base import DeviceUnavailableError, DriverError, FrameError
+from drivers.clock import Clock
+from drivers.isotp import IsoTp, quoted
+
+READ_SERVICES = frozenset({0x01, 0x09, 0xA8, 0xAA})
+"""OBD current data and vehicle information; SSM read addresses and identification."""
+
+_LISTEN_S = 0.05  # longest wait on the bus between looks at the stop signal
+_QUIET_S = 0.02  # a line that was silent for so long has nothing of the last answer left
+_CHATTER_S = 0.2  # a line that never falls silent is waited for no longer than this
+_PENDING_S = 5.0  # an ECU that answers "still busy" gets so long
+
+
+class NoAnswerError(DriverError):
+    """The ECU did not answer a request in time."""
+
+
+class LinkStoppedError(DriverError):
+    """The owner of the link asked it to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A payload and the time it stands for: midway between the request's end and the answer's start."""
+
+    payload: bytes
+    at_s: float
+
+
+def open_bus(interface: str, channel: str, bitrate: int) -> can.BusABC:
+    """Opens a python-can bus; ``bitrate`` 0 leaves the adapter's own.
+
+    Raises:
+        DeviceUnavailableError: the interface, its Python backend or its channel is not there.
+    """
+    settings: dict[str, Any] = {"bitrate": bitrate} if bitrate else {}
+    try:
+        return can.Bus(channel=channel, interface=interface, ignore_config=True, **settings)
+    except (can.CanError, OSError, ImportError, ValueError, TypeError, AttributeError) as error:
+        # backends raise what their libraries raise; all of it means that the bus cannot be had now
+        raise DeviceUnavailableError(f"CAN bus {channel} ({interface}) cannot be opened: {error}") from error
+
+
+def check_allowed(payload: bytes) -> None:
+    """Lets requests pass that read once.
+
+    Raises:
+        ValueError: anything else. That is our mistake, and it must not reach a car.
+    """
+    if not payload or payload[0] not in READ_SERVICES:
+        raise ValueError(f"request {quoted(payload)} is not one that reads; it was not sent")
+    if payload[0] == 0xA8 and payload[1:2] != b"\0":
+        raise ValueError(f"request {quoted(payload)} asks for continuous answers, which CAN does not have")
+
+
+class CanLink:
+    """One pair of 11-bit identifiers on a bus. All methods block and belong to one thread."""
+
+    def __init__(
+        self,
+        bus: can.BusABC,
+        request_id: int,
+        response_id: int,
+        clock: Clock,
+        *,
+        timeout_s: float = 0.5,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._bus = bus
+        self._request_id = request_id
+        self._response_id = response_id
+        self._clock = clock
+        self._timeout_s = timeout_s
+        self._stop = stop if stop is not None else threading.Event()
+        self._transport = IsoTp(timeout_s=timeout_s)
+        self._bus.set_filters([{"can_id": response_id, "can_mask": 0x7FF, "extended": False}])
+
+    def request(self, payload: bytes) -> Answer:
+        """Sends a request and waits for its answer.
+
+        Raises:
+            ValueError: the request is not on the allow-list.
+            NoAnswerError: no complete answer within the time allowed.
+            FrameError: the answer's frames are malformed; what is left of them was thrown away.
+            DeviceUnavailableError: the bus is gone.
+            LinkStoppedError: asked to stop while waiting.
+        """
+        check_allowed(payload)
+        self._discard_waiting()
+        self._transport.reset()
+        try:
+            return self._exchange(payload)
+        except FrameError:
+            self._fall_silent(_QUIET_S)
+            raise
+        except NoAnswerError:
+            # a late answer must not pass for the answer to the next request
+            self._fall_silent(self._timeout_s)
+            raise
+
+    def _exchange(self, payload: bytes) -> Answer:
+        transport, clock = self._transport, self._clock
+        now_s = time.monotonic()
+        deadline_s, latest_s = now_s + self._timeout_s, now_s + _PENDING_S
+        self._transmit(transport.send(payload, now_s))
+        asked_s, answered_s = clock.now(), None
+        while now_s < deadline_s:
+            if now_s >= transport.wake_s:
+                self._transmit(transport.poll(now_s))
+                asked_s = clock.now()
+            data = self._receive(min(deadline_s, transport.wake_s) - now_s)
+            now_s = time.monotonic()
+            if data is None:
+                continue
+            was_sending = transport.sending
+            answer, frames = transport.receive(data, now_s)
+            self._transmit(frames)
+            if was_sending and answer is None:
+                asked_s = clock.now()
+            elif answered_s is None:
+                answered_s = clock.now()
+            if answer is None:
+                continue
+            if len(answer) == 3 and answer[0] == 0x7F and answer[2] == 0x78:  # still busy
+                deadline_s, answered_s = latest_s, None
+                continue
+            return Answer(answer, (asked_s + (asked_s if answered_s is None else answered_s)) / 2.0)
+        raise NoAnswerError(f"no answer to {quoted(payload[:8])} within {self._timeout_s:g} s")
+
+    def _transmit(self, frames: list[bytes]) -> None:
+        for data in frames:
+            message = can.Message(arbitration_id=self._request_id, data=data, is_extended_id=False)
+            try:
+                self._bus.send(message)
+            except (can.CanError, OSError) as error:
+                raise DeviceUnavailableError(
+                    f"CAN bus {self._bus.channel_info} cannot send: {error}"
+                ) from error
+
+    def _receive(self, wait_s: float) -> bytes | None:
+        """Data of the next frame for us, or None after a short while."""
+        if self._stop.is_set():
+            raise LinkStoppedError("stopped")
+        try:
+            message = self._bus.recv(min(max(wait_s, 0.0), _LISTEN_S))
+        except (can.CanError, OSError) as error:
+            raise DeviceUnavailableError(f"CAN bus {self._bus.channel_info} is gone: {error}") from error
+        except (ValueError, IndexError) as error:
+            # serial adapters: python-can's parser meets bytes that are no frame
+            raise FrameError(f"CAN bus {self._bus.channel_info} delivered no frame: {error}") from error
+        if (
+            message is None
+            or message.arbitration_id != self._response_id
+            or message.is_extended_id
+            or message.is_error_frame
+            or message.is_remote_frame
+        ):
+            return None
+        return bytes(message.data)
+
+    def _discard_waiting(self) -> None:
+        try:
+            while self._receive(0.0) is not None:
+                pass
+        except FrameError:
+            return
+
+    def _fall_silent(self, quiet_s: float) -> None:
+        """Listens for ``quiet_s``, or until what came in that time has ended."""
+        now_s = time.monotonic()
+        silent_s, latest_s = now_s + quiet_s, now_s + quiet_s + _CHATTER_S
+        while now_s < min(silent_s, latest_s):
+            try:
+                data = self._receive(silent_s - now_s)
+            except FrameError:
+                self._stop.wait(_QUIET_S)
+                data = None
+            now_s = time.monotonic()
+            if data is not None:
+                silent_s = now_s + min(quiet_s, _QUIET_S)

@@ -1,0 +1,78 @@
+"""A bounded queue from one reader thread to one asyncio task."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class EndOfItemsError(Exception):
+    """The thread has ended without an error and everything it left was taken."""
+
+
+class Handoff(Generic[Item]):
+    """Holds at most ``limit`` items; when the task is slower, the oldest are dropped and counted.
+
+    :meth:`put` and :meth:`close` are called by the thread, the rest in the loop it was made in.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._items: deque[Item] = deque()
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._ready = asyncio.Event()
+        self._closed = False
+        self._error: BaseException | None = None
+        self._woken = False
+        self.ended = asyncio.Event()
+        self.dropped = 0
+
+    def put(self, item: Item) -> None:
+        """Adds an item without waiting."""
+        with self._lock:
+            if len(self._items) == self._limit:
+                self._items.popleft()
+                self.dropped += 1
+            self._items.append(item)
+            wake, self._woken = not self._woken, True
+        if wake:
+            self._call(self._ready.set)
+
+    def close(self, error: BaseException | None = None) -> None:
+        """No more items will come; ``error`` is raised by :meth:`get` once the rest is taken."""
+        with self._lock:
+            self._closed, self._error = True, error
+        self._call(self._end)
+
+    async def get(self) -> Item:
+        """The oldest item, waiting for one if need be.
+
+        Raises:
+            EndOfItemsError: closed without an error.
+        """
+        while True:
+            with self._lock:
+                if self._items:
+                    return self._items.popleft()
+                if self._closed:
+                    raise self._error or EndOfItemsError
+                self._woken = False
+                self._ready.clear()
+            await self._ready.wait()
+
+    def _end(self) -> None:
+        self._ready.set()
+        self.ended.set()
+
+    def _call(self, function: object) -> None:
+        assert callable(function)
+        try:
+            self._loop.call_soon_threadsafe(function)
+        except RuntimeError:
+            # the loop is closed: nobody is left to be told
+            return

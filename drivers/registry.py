@@ -1,0 +1,29 @@
+"""Drivers by name. A driver's module is imported only when it is used."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import cast
+
+from drivers.base import Driver, DriverOptionError
+from drivers.clock import Clock
+from drivers.options import nearest
+
+DRIVERS: Mapping[str, tuple[str, str]] = {
+    "ssm-can": ("drivers.ssm_can", "SsmCan"),
+    "simulator": ("drivers.simulator.source", "Simulator"),
+}
+"""Module and class of every driver; the class is called with the options and a clock."""
+
+
+def create(name: str, options: Mapping[str, object], clock: Clock) -> Driver:
+    """A driver that has checked its options and opened nothing.
+
+    Raises:
+        DriverOptionError: no driver of this name, or an option it does not have or allow.
+    """
+    if name not in DRIVERS:
+        raise DriverOptionError(f"no driver {name!r}{nearest(name, DRIVERS)}; known: {', '.join(DRIVERS)}")
+    module, kind = DRIVERS[name]
+    return cast(Driver, getattr(importlib.import_module(module), kind)(options, clock))

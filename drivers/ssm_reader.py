@@ -1,0 +1,157 @@
+"""What one Subaru ECU can tell and how it is asked: identification, plan of reading, samples."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from drivers.base import DeviceUnavailableError, FrameError
+from drivers.can_link import CanLink, NoAnswerError
+from drivers.obd_frames import FUEL_STATUS, CurrentDataReply, CurrentDataRequest, fuel_loop
+from drivers.ssm_frames import (
+    FUEL_LOOP_ADDRESSES,
+    NEGATIVE,
+    PARAMETERS,
+    InitReply,
+    InitRequest,
+    NegativeReply,
+    Parameter,
+    ReadReply,
+    ReadRequest,
+)
+from lowmaf.samples import CHANNELS
+
+NAN = math.nan
+
+
+class RefusedError(Exception):
+    """The ECU refused a request; ``reply`` says which and why."""
+
+    def __init__(self, reply: NegativeReply) -> None:
+        super().__init__(f"refused {reply.service:02X} with code {reply.code:02X}")
+        self.reply = reply
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingPlan:
+    """What is asked for every sample.
+
+    ``loop_address`` is the RAM address of the loop state, or None; ``asks_obd`` says that the
+    state comes from OBD PID 03 instead. With neither the channel ``fuel_loop`` is not delivered.
+    """
+
+    ecu_id: str
+    parameters: tuple[Parameter, ...]
+    loop_address: int | None
+    asks_obd: bool
+
+    @property
+    def request(self) -> ReadRequest:
+        addresses = [address for parameter in self.parameters for address in parameter.addresses]
+        if self.loop_address is not None:
+            addresses.append(self.loop_address)
+        return ReadRequest(tuple(addresses))
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Channels of a sample, in the order of its values; engine load is derived."""
+        names = [parameter.channel for parameter in self.parameters]
+        if self.loop_address is not None or self.asks_obd:
+            names.append("fuel_loop")
+        if "rpm" in names and "maf_gs" in names:
+            names.append("load_g_rev")
+        return tuple(names)
+
+    @property
+    def words(self) -> str:
+        """Where the loop state comes from."""
+        if self.loop_address is not None:
+            return f"loop state from RAM {self.loop_address:06X}"
+        return "loop state from OBD PID 03" if self.asks_obd else "no loop state"
+
+
+class SsmReader:
+    """Asks one ECU over a link; every method blocks and may raise what :meth:`CanLink.request` does."""
+
+    def __init__(self, link: CanLink) -> None:
+        self._link = link
+
+    def identify(self) -> InitReply:
+        """The ECU's identification.
+
+        Raises:
+            RefusedError: it does not speak SSM.
+        """
+        return InitReply.from_bytes(self._ask(InitRequest().to_bytes())[0])
+
+    def plan(self, init: InitReply) -> ReadingPlan:
+        """What this ECU lets us read. Each parameter that it refuses is left out.
+
+        Raises:
+            DeviceUnavailableError: too little for a sample: no trim, or no air flow.
+        """
+        parameters = tuple(p for p in PARAMETERS if init.supports(p.index, p.bit))
+        if parameters and not self._reads(*(address for p in parameters for address in p.addresses)):
+            parameters = tuple(p for p in parameters if self._reads(*p.addresses))
+        names = {parameter.channel for parameter in parameters}
+        if "stft_pct" not in names or not names & {"maf_v", "maf_gs"}:
+            raise DeviceUnavailableError(
+                f"ECU {init.ecu_id} offers {', '.join(sorted(names)) or 'nothing'}; "
+                f"stft_pct and maf_v or maf_gs are needed"
+            )
+        address = FUEL_LOOP_ADDRESSES.get(init.ecu_id)
+        if address is not None and not self._reads(address):
+            address = None
+        return ReadingPlan(init.ecu_id, parameters, address, address is None and self._has_fuel_status())
+
+    def sample(self, plan: ReadingPlan, request: ReadRequest) -> tuple[float, list[float]]:
+        """Time, s, and values in the order of ``plan.channels``; NaN where a value is impossible.
+
+        Raises:
+            RefusedError: the ECU refuses what it allowed before.
+        """
+        payload, at_s = self._ask(request.to_bytes())
+        raw = ReadReply.from_bytes(payload, len(request.addresses)).values
+        values = []
+        at = 0
+        for parameter in plan.parameters:
+            end = at + parameter.length
+            channel = CHANNELS[parameter.channel]
+            value = parameter.decode(int.from_bytes(raw[at:end], "big"))
+            values.append(value if channel.low <= value <= channel.high else NAN)
+            at = end
+        if plan.loop_address is not None:
+            values.append(fuel_loop(raw[at]))
+        elif plan.asks_obd:
+            values.append(self._fuel_status())
+        if "load_g_rev" in plan.channels:
+            rpm = values[plan.channels.index("rpm")]
+            values.append(60.0 * values[plan.channels.index("maf_gs")] / rpm if rpm > 0.0 else NAN)
+        return at_s, values
+
+    def _fuel_status(self) -> float:
+        payload, _ = self._ask(CurrentDataRequest((FUEL_STATUS,)).to_bytes())
+        data = CurrentDataReply.from_bytes(payload).data.get(FUEL_STATUS)
+        return NAN if data is None else fuel_loop(data[0])
+
+    def _has_fuel_status(self) -> bool:
+        try:
+            self._fuel_status()
+        except (RefusedError, NoAnswerError, FrameError):
+            return False
+        return True
+
+    def _reads(self, *addresses: int) -> bool:
+        """Whether the ECU lets these addresses be read."""
+        try:
+            payload, _ = self._ask(ReadRequest(addresses).to_bytes())
+        except RefusedError:
+            return False
+        ReadReply.from_bytes(payload, len(addresses))
+        return True
+
+    def _ask(self, payload: bytes) -> tuple[bytes, float]:
+        answer = self._link.request(payload)
+        if answer.payload[0] == NEGATIVE:
+            raise RefusedError(NegativeReply.from_bytes(answer.payload))
+        return answer.payload, answer.at_s
