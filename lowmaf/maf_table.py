@@ -81,7 +81,7 @@ class MafTable:
         return np.interp(maf_v, self.maf_v, self._flow())
 
     def voltage_at(self, flow_gs: Floats) -> Floats:
-        """Volts at which the table gives this flow; NaN outside the part that rises strictly.
+        """Volts at which the table gives this flow; NaN outside the table and where it is flat there.
 
         Used for logs that carry g/s but no voltage, and where g/s is finer than the voltage.
 
@@ -89,9 +89,10 @@ class MafTable:
             MafTableError: this table has no flow.
         """
         flow = self._flow()
-        rising = np.concatenate(([True], np.diff(flow) > 0.0))
-        volts = np.interp(flow_gs, flow[rising], self.maf_v[rising])
-        return np.where((flow_gs >= flow[0]) & (flow_gs <= flow[-1]), volts, np.nan)
+        volts = np.interp(flow_gs, flow, self.maf_v)
+        flat = flow[:-1][np.diff(flow) == 0.0]
+        known = (flow_gs >= flow[0]) & (flow_gs <= flow[-1]) & ~np.isin(flow_gs, flat)
+        return np.where(known, volts, np.nan)
 
     def _flow(self) -> Floats:
         if self.flow_gs is None:

@@ -71,6 +71,11 @@ class Pipeline:
         return self._estimator.name
 
     @property
+    def revision(self) -> int:
+        """Rises with every change."""
+        return self._revision
+
+    @property
     def pending(self) -> int:
         """Samples that wait for their look-ahead."""
         return self._stream.pending
@@ -145,9 +150,12 @@ class Pipeline:
         accepted = by_label.pop(Verdict.ACCEPTED.label)
         return SampleCounts(accepted + sum(by_label.values()), self.pending, accepted, by_label)
 
-    def held_out(self) -> HeldOut | None:
-        """Cross-validation on what was summed so far; takes several solves."""
-        return self._estimator.held_out(self.sums)
+    def held_out(self, sums: CellSums | None = None) -> HeldOut | None:
+        """Cross-validation on these sums, by default all so far. Takes several solves.
+
+        Given a copy of the sums it may run in another thread.
+        """
+        return self._estimator.held_out(self.sums if sums is None else sums)
 
     def snapshot(self, held_out: HeldOut | None = None) -> Snapshot:
         """The table as it stands; pass the held-out check if it was made."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -38,8 +40,7 @@ def drive(seed: int, seconds: float = 90.0, rate_hz: float = 25.0, *, lossy: boo
         "rpm": rng.uniform(700, 3000, n),
     }
     if lossy:
-        for name in columns:
-            columns[name] = np.where(rng.random(n) < 0.01, np.nan, columns[name])
+        columns = {name: np.where(rng.random(n) < 0.01, np.nan, column) for name, column in columns.items()}
         t_s[n // 2 :] += 7.0
         t_s[n // 3] = t_s[n // 3 - 1]
     return SampleBatch(t_s, columns)
@@ -55,7 +56,7 @@ def run(batches: list[SampleBatch], estimator: str = "curve", filters: Filters |
 
 def chunked(batch: SampleBatch, cuts: list[int]) -> list[SampleBatch]:
     edges = [0, *sorted(cut % (len(batch) + 1) for cut in cuts), len(batch)]
-    return [batch.slice(start, stop) for start, stop in zip(edges, edges[1:], strict=False)]
+    return [batch.slice(start, stop) for start, stop in itertools.pairwise(edges)]
 
 
 def same_sums(left: CellSums, right: CellSums) -> bool:
