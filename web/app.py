@@ -148,8 +148,9 @@ def _add_state(app: FastAPI, board: Board, events: EventStream) -> None:
 
     @app.get(
         "/api/v1/stream",
-        summary="Events: table, live, status",
-        response_class=EventStreamResponse,
+        summary="Server-sent events: table, live, status",
+        response_class=Response,
+        responses={200: {"content": {EventStreamResponse.media_type: {}}}},
     )
     async def get_stream(request: Request) -> Response:
         return EventStreamResponse(events, request.headers.get("last-event-id", ""))
@@ -204,7 +205,7 @@ def _command(request: Request, body: bytearray) -> Command:
     allowed = 'a command looks like {"command": "reset"}, further keys are its arguments'
     try:
         document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(422, "invalid_request", f"the body is not JSON ({error}); {allowed}") from error
     if not isinstance(document, dict) or not isinstance(document.get("command"), str):
         raise ApiError(422, "invalid_request", allowed)

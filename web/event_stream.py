@@ -150,7 +150,7 @@ class EventStream:
 class EventStreamResponse(Response):
     """``text/event-stream`` until the client leaves or the server stops."""
 
-    media_type = "text/event-stream"
+    media_type: str = "text/event-stream"
 
     def __init__(self, events: EventStream, last_event_id: str) -> None:
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})

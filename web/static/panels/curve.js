@@ -14,6 +14,9 @@ const MARGIN = { left: 52, right: 14, top: 30, bottom: 92 };
 const HITS_HEIGHT = 38;
 const HITS_GAP = 10;
 
+/** Counts change with every sample, the curve slowly: drawing it anew more often would only heat the phone. */
+const REDRAW_MS = 500;
+
 /** The plot shows at least this much on either side of zero, %. */
 const LEAST_RANGE_PCT = 4;
 
@@ -33,7 +36,7 @@ function build() {
     key("hits", "counted samples"),
   );
   const root = section("charts", "curve", "Correction over MAF voltage", holder, legend);
-  const view = { root, grid, data, cursor, picture, holder, legend, width: 0, drawn: "", frame: /** @type {Frame | null} */ (null) };
+  const view = { root, grid, data, cursor, picture, holder, legend, width: 0, drawn: "", drawnAt: -REDRAW_MS, frame: /** @type {Frame | null} */ (null) };
   new ResizeObserver(([entry]) => {
     view.width = Math.floor(entry.contentRect.width);
   }).observe(holder);
@@ -58,8 +61,10 @@ export function render(board) {
   }
   const truth = board.status?.truth?.error_pct ?? null;
   const drawn = `${view.width} ${board.table?.revision} ${truth?.length ?? 0}`;
-  if (drawn !== view.drawn) {
+  const now = performance.now();
+  if (drawn !== view.drawn && now - view.drawnAt >= REDRAW_MS) {
     view.drawn = drawn;
+    view.drawnAt = now;
     view.legend.dataset.truth = String(truth !== null);
     view.legend.dataset.band = String(cells.some((cell) => cell.ci95_pct !== null));
     view.frame = frameOf(view.width, cells, truth);

@@ -57,7 +57,7 @@ function advice({ table }) {
       ? ["Anywhere", "No place would gain more than another."]
       : ["Anywhere", "Warm the engine up and drive steadily."];
   }
-  const volts = `${range(next.maf_v, 2)} V`;
-  const speed = next.rpm ? `about ${range(next.rpm, 0)} rpm` : "";
-  return next.flow_gs ? [`${range(next.flow_gs, 0)} g/s`, [volts, speed].filter(Boolean).join(", ")] : [volts, speed];
+  const volts = `${range(next.maf_v, 2)}\u00a0V`;
+  const speed = next.rpm ? `about ${range(next.rpm, 0)}\u00a0rpm` : "";
+  return next.flow_gs ? [`${range(next.flow_gs, 0)}\u00a0g/s`, [volts, speed].filter(Boolean).join(", ")] : [volts, speed];
 }

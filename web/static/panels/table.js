@@ -115,7 +115,7 @@ function fill(row, cell, full) {
   setText(row.flow, cell.flow_gs === null ? UNKNOWN : `${fixed(cell.flow_gs, 2)} g/s`);
   const moves = cell.proposed_gs !== null && cell.proposed_gs !== cell.flow_gs;
   row.proposed.classList.toggle("moves", moves);
-  setText(row.proposed, cell.proposed_gs === null ? UNKNOWN : moves ? `${fixed(cell.proposed_gs, 2)} g/s` : "as it is");
+  setText(row.proposed, cell.proposed_gs === null ? UNKNOWN : moves ? `${fixed(cell.proposed_gs, 2)} g/s` : "stays");
   setText(row.hits, count(cell.hits));
   setText(row.effective, cell.effective_hits === null ? "" : ` (${fixed(cell.effective_hits, 0)} eff.)`);
   span(row.bar, cell.correction_pct === null ? null : [0, cell.correction_pct], full);

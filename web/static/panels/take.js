@@ -41,8 +41,8 @@ export function render(board) {
     found === null
       ? "Not enough driving yet for the held-out check."
       : `Held-out check ${found.passed ? "passed" : "failed"}: trims not seen are predicted to ` +
-          `${fixed(found.rms_pct, 2)} %; without correction ${fixed(found.rms_uncorrected_pct, 2)} %, ` +
-          `by plain means ${fixed(found.rms_nearest_pct, 2)} %.`,
+          `${fixed(found.rms_pct, 2)}\u00a0%; without correction ${fixed(found.rms_uncorrected_pct, 2)}\u00a0%, ` +
+          `by plain means ${fixed(found.rms_nearest_pct, 2)}\u00a0%.`,
   );
 }
 

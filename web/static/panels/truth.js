@@ -23,7 +23,7 @@ export function render(board) {
       view.figure,
       truth.rmse_pct === null
         ? "No cell has seen 10 s of closed loop yet"
-        : `RMSE ${fixed(truth.rmse_pct, 2)} % over ${truth.cells} ${truth.cells === 1 ? "cell" : "cells"}`,
+        : `RMSE ${fixed(truth.rmse_pct, 2)}\u00a0% over ${truth.cells}\u00a0${truth.cells === 1 ? "cell" : "cells"}`,
     );
   }
 }
