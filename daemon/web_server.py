@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator
 
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from daemon.port_owner import port_owner
 from web.event_stream import EventStream
@@ -28,6 +29,8 @@ def listen(host: str, port: int) -> socket.socket:
     Raises:
         PortUnavailableError: the port is taken, not permitted, or the address is not of this machine.
     """
+    if not 0 <= port <= 65535:
+        raise PortUnavailableError(f"there is no port {port}; ports go from 1 to 65535, 0 takes any free one")
     try:
         infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except (OSError, UnicodeError) as error:
@@ -117,6 +120,9 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._events.close()
+        for connection in self.server_state.connections:
+            if isinstance(connection, H11Protocol) and connection.flow.write_paused:
+                connection.transport.abort()  # a phone that does not read would never take the end either
         await super().shutdown(sockets)
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import numpy as np
+from fastapi import FastAPI
 
+from daemon.web_server import serve
 from lowmaf.maf_table import MafTable
 from lowmaf.snapshot import CellState, DataWarning, DriveNext, HeldOut, SampleCounts, Snapshot
 from web.board import Command, CommandRefusedError, LinkStatus, LiveReading, Status, Truth
@@ -175,3 +178,19 @@ def running_status(snapshot: Snapshot) -> Status:
         truth=Truth(true_error_pct(snapshot.table.maf_v).tolist(), 0.84, 33),
         queues={"samples": 0, "samples_dropped": 0},
     )
+
+
+@contextlib.asynccontextmanager
+async def serving(app: FastAPI, port: int = 0) -> AsyncIterator[str]:
+    """A real server on loopback; yields its address and has stopped it when left."""
+    address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    server = asyncio.create_task(serve(app, "127.0.0.1", port, listening=address.set_result))
+    try:
+        await asyncio.wait((address, server), return_when=asyncio.FIRST_COMPLETED)
+        if not address.done():
+            await server
+        yield address.result()
+    finally:
+        server.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await server

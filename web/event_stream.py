@@ -125,8 +125,8 @@ class EventStream:
     def _publish_changes(self) -> None:
         status = self._board.status()
         snapshot, rendition = self._table.newest()
-        self._publish("table", rendition.body)
-        self._publish("live", encode_json(live_document(self._board.live(), status.link)))
+        self._publish_change("table", rendition.body)
+        self._publish_change("live", encode_json(live_document(self._board.live(), status.link)))
         now_s = asyncio.get_running_loop().time()
         if now_s >= self._status_due_s:
             self._status_due_s = now_s + STATUS_INTERVAL_S - MIN_INTERVAL_S / 2
@@ -134,10 +134,12 @@ class EventStream:
             self._publish("status", encode_json(document))
         self._wake()
 
-    def _publish(self, kind: str, data: bytes) -> None:
+    def _publish_change(self, kind: str, data: bytes) -> None:
         newest = self._newest.get(kind)
-        if newest is not None and newest.data == data:
-            return
+        if newest is None or newest.data != data:
+            self._publish(kind, data)
+
+    def _publish(self, kind: str, data: bytes) -> None:
         self._number += 1
         head = f"id: {self._boot}-{self._number}\nevent: {kind}\ndata: "
         self._newest[kind] = Event(self._number, data, head.encode() + data + b"\n\n")
