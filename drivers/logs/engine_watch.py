@@ -1,0 +1,62 @@
+"""Whether a log shows a running engine at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from lowmaf.samples import SampleBatch
+
+RUNNING_RPM = 200.0
+_AIR = ("maf_v", "maf_gs")
+
+
+class EngineWatch:
+    """Looks at batches until the engine has run and everything a correction needs was measured once."""
+
+    def __init__(self) -> None:
+        self._measured: set[str] = set()
+        self._moved: set[str] = set()
+        self._delivered: frozenset[str] = frozenset()
+        self._fastest_rpm = -np.inf
+        self._samples = 0
+
+    def look(self, batch: SampleBatch) -> None:
+        """Takes note of one more batch."""
+        self._samples += len(batch)
+        self._delivered = batch.delivered
+        for name, values in batch.channels.items():
+            known = values[np.isfinite(values)]
+            if known.size:
+                self._measured.add(name)
+                if name == "rpm":
+                    self._fastest_rpm = max(self._fastest_rpm, float(known.max()))
+                if name != "fuel_loop" and known.any():
+                    self._moved.add(name)
+
+    @property
+    def alive(self) -> bool:
+        """Whether samples can begin to count."""
+        air = any(name in self._moved for name in _AIR)
+        trims = {"stft_pct", "ltft_pct", "fuel_loop"} <= self._measured
+        return air and trims and ("rpm" not in self._measured or self._fastest_rpm > RUNNING_RPM)
+
+    def reason(self, headers: Mapping[str, str]) -> str:
+        """Why they cannot, in words; ``headers`` are the log's names by role."""
+        if not self._samples:
+            return "no row of data that can be used"
+        if not self._moved:
+            return "every value is zero: nothing was measured"
+        if "rpm" in self._measured and self._fastest_rpm <= RUNNING_RPM:
+            return f"the engine never ran: {headers['rpm']} stays at {self._fastest_rpm:g}"
+        empty = [
+            headers.get(name, name)
+            for name in ("stft_pct", "ltft_pct", "fuel_loop")
+            if name not in self._measured
+        ]
+        if not any(name in self._measured for name in _AIR):
+            empty.extend(headers[name] for name in _AIR if name in self._delivered)
+        if empty:
+            return f"no value that can be read in {', '.join(empty)}"
+        return "air flow is zero in every row"

@@ -1,0 +1,35 @@
+"""Names of the programs that write logs, by what their files look like. For people: nothing depends on it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from drivers.logs.aliases import Header
+
+_SIGNS = (
+    ("cobb", re.compile(r"\bAP Info:", re.IGNORECASE)),
+    ("me7logger", re.compile(r"ME7-?Logger", re.IGNORECASE)),
+    ("bluedriver", re.compile(r"BlueDriver", re.IGNORECASE)),
+    ("ecutek", re.compile(r"Fuel Trim Short Term.*MAF (Sensor|Voltage)|MAF Sensor.*Fuel Trim Short Term")),
+    ("btssm", re.compile(r"Fuel correct \(%\).*Fuel learn \(%\)")),
+    (
+        "romraider",
+        re.compile(r"^\W*Time( \(msec\))?[,;\t].*(A/F (Correction|Learning) #1|Engine Speed \(rpm\))"),
+    ),
+    ("tactrix", re.compile(r"^\W*sample[,;]time[,;]")),
+    ("cobb", re.compile(r"\bShort Term FT\b.*\bLong Term FT\b|\bLong Term FT\b.*\bShort Term FT\b")),
+    ("cobb", re.compile(r"\bAF Correction 1 \(%\)")),
+    ("obd", re.compile(r"fuel[ _]trim[ _]bank|fuel %? ?trim|EQUIV_RATIO", re.IGNORECASE)),
+)
+
+UNKNOWN = "unknown"
+
+
+def format_name(preamble: Sequence[str], headers: Sequence[Header], separator: str) -> str:
+    """The program that wrote a log, ``unknown`` where nothing tells."""
+    names = separator.join(header.text for header in headers)
+    for name, sign in _SIGNS:
+        if sign.search(names) or any(sign.search(line) for line in preamble):
+            return name
+    return UNKNOWN

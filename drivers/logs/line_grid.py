@@ -1,0 +1,105 @@
+"""From a block of lines to fields: where each field of each line begins and ends."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drivers.logs.number_parser import PADDING, Numbers, Offsets, parse_numbers
+
+_LF = ord("\n")
+_SPACE = ord(" ")
+_MAX_SPACES = 64
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LineGrid:
+    """Lines of a block, cut at the separator.
+
+    ``text`` (bytes with :data:`PADDING` in front); ``separators`` offsets of all separators and line
+    ends in it, after one sentinel; ``first`` (n,) index of each line's first separator among them;
+    ``fields`` (n,) how many fields each line has; ``quoted`` (n,) whether a line has a quote, so that
+    a separator in it may be part of a field.
+    """
+
+    text: NDArray[np.uint8]
+    separators: Offsets
+    first: Offsets
+    fields: Offsets
+    quoted: NDArray[np.bool_]
+
+    @staticmethod
+    def of(block: bytes, separator: str) -> LineGrid:
+        """The grid of ``block``, which ends with a line end."""
+        text = np.frombuffer(b" " * PADDING + block, dtype=np.uint8)
+        is_end = text == _LF
+        found = np.flatnonzero(is_end | (text == ord(separator)))
+        separators = np.concatenate(([PADDING - 1], found)).astype(np.int64)
+        line_ends = np.flatnonzero(is_end[found]) + 1
+        first = np.concatenate(([1], line_ends[:-1] + 1)).astype(np.int64)
+        quoted = np.zeros(line_ends.size, dtype=np.bool_)
+        if b'"' in block:
+            quotes = np.flatnonzero(text == ord('"'))
+            quoted[np.unique(np.searchsorted(separators[line_ends], quotes))] = True
+        return LineGrid(text, separators, first, line_ends - first + 1, quoted)
+
+    def __len__(self) -> int:
+        return int(self.first.size)
+
+    def field(self, lines: Offsets, column: int) -> tuple[Offsets, Offsets]:
+        """Begin and end of field ``column`` of the given lines, without the spaces around it."""
+        at = self.first[lines] + column
+        return self._trimmed(self.separators[at - 1] + 1, self.separators[at])
+
+    def numbers(self, lines: Offsets, column: int) -> Numbers:
+        """Field ``column`` of the given lines as numbers."""
+        return parse_numbers(self.text, *self.field(lines, column))
+
+    def line(self, line: int) -> bytes:
+        """One line without its end."""
+        begin = int(self.separators[self.first[line] - 1]) + 1
+        end = int(self.separators[self.first[line] + self.fields[line] - 1])
+        return self.text[begin:end].tobytes()
+
+    def texts(self, lines: Offsets, column: int) -> list[bytes]:
+        """Field ``column`` of the given lines as bytes."""
+        begins, ends = self.field(lines, column)
+        text = self.text
+        return [text[begin:end].tobytes() for begin, end in zip(begins.tolist(), ends.tolist(), strict=True)]
+
+    def _trimmed(self, begin: Offsets, end: Offsets) -> tuple[Offsets, Offsets]:
+        for _ in range(_MAX_SPACES):
+            blank = (begin < end) & (self.text[begin] == _SPACE)
+            if not blank.any():
+                break
+            begin = begin + blank
+        for _ in range(_MAX_SPACES):
+            blank = (begin < end) & (self.text[end - 1] == _SPACE)
+            if not blank.any():
+                break
+            end = end - blank
+        return begin, end
+
+
+def cells_of(line: bytes, separator: str) -> list[str]:
+    """The fields of one line, quotes removed; text that is not UTF-8 is taken as cp1252."""
+    text = decoded(line)
+    if '"' not in text:
+        return [cell.strip() for cell in text.split(separator)]
+    try:
+        row: Sequence[str] = next(csv.reader([text.replace("\0", "")], delimiter=separator), [])
+    except csv.Error:
+        row = text.split(separator)
+    return [cell.strip().strip('"').strip() for cell in row]
+
+
+def decoded(text: bytes) -> str:
+    """Text as UTF-8, or as cp1252 where it is not."""
+    try:
+        return text.decode("utf-8")
+    except UnicodeDecodeError:
+        return text.decode("cp1252", "replace")

@@ -1,0 +1,157 @@
+"""A recorded log as a stream of sample batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO
+
+from drivers.logs.columns import ColumnError
+from drivers.logs.engine_watch import EngineWatch
+from drivers.logs.errors import LogUnreadableError
+from drivers.logs.fuel_loop import LoopCoding
+from drivers.logs.layout import LayoutError, LogLayout
+from drivers.logs.recognition import RecognisedLog, recognise_log
+from drivers.logs.rows import rows_of
+from drivers.logs.sampling import Sampler
+from drivers.logs.summary import LogSummary
+from drivers.logs.text_source import READ_BYTES, TextSource
+from lowmaf.samples import SampleBatch
+
+HEAD_BYTES = 256 * 1024
+"""What is looked at before the first sample is given: format, columns, units that no header states."""
+WAITING_SAMPLES = 200_000
+"""While an engine has not run yet its samples wait, so that a log without any is refused as a whole."""
+
+
+class LogReader:
+    """One recorded log, read once, in flat memory; the file is never changed.
+
+    Args:
+        source: a file (text, ``.gz`` or ``.zip`` with one log) or an open binary stream.
+        name: what the log is called in messages; the file's name by default.
+        columns: role → header, where recognition should not choose.
+        require_flag: refuse a log that does not say whether the loop is closed.
+        decimal_comma: True or False where it should not be found from the values.
+        read_bytes: how much is read at once; the samples do not depend on it.
+    """
+
+    def __init__(
+        self,
+        source: Path | BinaryIO,
+        name: str | None = None,
+        *,
+        columns: Mapping[str, str] | None = None,
+        require_flag: bool = False,
+        decimal_comma: bool | None = None,
+        read_bytes: int = READ_BYTES,
+    ) -> None:
+        self.name = name or (source.name if isinstance(source, Path) else "stdin")
+        self._text = TextSource(source, self.name, read_bytes)
+        self._asked = dict(columns or {})
+        self._require_flag = require_flag
+        self._decimal_comma = decimal_comma
+        self._format = ""
+        self._sampler: Sampler | None = None
+        self._first_layout: LogLayout | None = None
+
+    @property
+    def progress(self) -> tuple[int, int | None]:
+        """Bytes read of the file so far, and its size; None where that is not known."""
+        return self._text.bytes_read, self._text.bytes_total
+
+    @property
+    def summary(self) -> LogSummary:
+        """What was recognised and met so far; complete after the last batch.
+
+        Raises:
+            LogUnreadableError: nothing was recognised yet.
+        """
+        layout, sampler = self._first_layout, self._sampler
+        if layout is None or sampler is None:
+            raise LogUnreadableError(self.name, "nothing was read yet")
+        rate = (sampler.samples - 1 - sampler.gaps) / sampler.driven_s if sampler.driven_s > 0.0 else None
+        return LogSummary(
+            name=self.name,
+            format=self._format,
+            encoding=self._text.encoding,
+            rows=sampler.rows,
+            unusable={reason: count for reason, count in sampler.unusable.items() if count},
+            columns={column.role: column.header.text for column in (layout.time, *layout.columns.values())},
+            converted=layout.converted,
+            inferred=layout.inferred,
+            warnings=(*layout.warnings, *self._met_warnings(sampler)),
+            gaps=sampler.gaps,
+            sample_rate_hz=rate,
+            duration_s=sampler.duration_s if sampler.samples > 1 else None,
+        )
+
+    def batches(self) -> Iterator[SampleBatch]:
+        """The samples in the order of the log; empty cells are NaN, columns that it lacks are absent.
+
+        Raises:
+            LogUnreadableError: a log that cannot give a table; the reason in one line. Nothing was
+                yielded then, unless its engine stood still for very long first.
+        """
+        watch = EngineWatch()
+        waiting: list[SampleBatch] = []
+        count = 0
+        for batch in self._samples():
+            if watch.alive or count > WAITING_SAMPLES:
+                yield batch
+                continue
+            watch.look(batch)
+            waiting.append(batch)
+            count += len(batch)
+            if watch.alive or count > WAITING_SAMPLES:
+                yield from waiting
+                waiting.clear()
+        if not watch.alive:
+            assert self._sampler is not None
+            reason = watch.reason(self.summary.columns)
+            left_out = [f"{n} rows: {why}" for why, n in self._sampler.unusable.most_common(2) if n]
+            raise LogUnreadableError(self.name, "; ".join((reason, *left_out)))
+
+    def _samples(self) -> Iterator[SampleBatch]:
+        blocks = self._text.blocks()
+        head = b""
+        for block in blocks:
+            head += block
+            if len(head) >= HEAD_BYTES:
+                break
+        recognised = self._recognise(head)
+        self._first_layout, self._sampler = recognised.layout, Sampler(recognised.layout)
+        for block in chain((recognised.body,), blocks):
+            for part in recognised.parts(block):
+                batch = self._sampler.take(rows_of(part, recognised.dialect), recognised.layout)
+                if batch is not None:
+                    yield batch
+        last = self._sampler.finish()
+        if last is not None:
+            yield last
+
+    def _recognise(self, head: bytes) -> RecognisedLog:
+        try:
+            recognised = recognise_log(head, HEAD_BYTES, self._asked, self._decimal_comma)
+        except (LayoutError, ColumnError) as error:
+            raise LogUnreadableError(self.name, str(error)) from error
+        if self._require_flag and recognised.layout.coding is LoopCoding.NONE:
+            raise LogUnreadableError(
+                self.name, "the log has no closed-loop flag, and --require-flag refuses to infer it"
+            )
+        self._format = recognised.format
+        return recognised
+
+    def _met_warnings(self, sampler: Sampler) -> list[str]:
+        """What only reading the whole log shows."""
+        met = [
+            f"{count} values of {header} cannot be read" for header, count in sampler.lost.items() if count
+        ]
+        if sampler.unknown_codes:
+            met.append(f"{sampler.unknown_codes} rows have a fuel-loop code that its coding does not define")
+        if sampler.stitches:
+            met.append(f"time goes back {sampler.stitches} times: read as drives one after another")
+        if self._text.ended_early:
+            met.append(self._text.ended_early)
+        return met

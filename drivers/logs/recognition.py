@@ -1,0 +1,103 @@
+"""What a log is, found from its first lines, and where within it the names of the columns change."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from drivers.logs.dialect import Dialect, recognise
+from drivers.logs.formats import format_name
+from drivers.logs.layout import LayoutError, LogLayout, continued, layout_of
+from drivers.logs.line_grid import cells_of, decoded
+from drivers.logs.rows import rows_of
+from lowmaf.samples import Floats
+
+HEAD_ROWS = 2000
+
+
+class RecognisedLog:
+    """A log while it is read. ``dialect`` and ``layout`` hold for the part that :meth:`parts` gave last.
+
+    ``body`` is what of the head follows the names of the columns.
+    """
+
+    def __init__(self, name: str, dialect: Dialect, layout: LogLayout, body: bytes) -> None:
+        self.format = name
+        self.dialect = dialect
+        self.layout = layout
+        self.body = body
+        begin = re.match(r"[^\W\d_][^()\[\]]*", dialect.headers[0].text)
+        self._mark = begin.group().strip().encode() if begin else None
+
+    def parts(self, block: bytes) -> Iterator[bytes]:
+        """The block in parts that share one line of names; those lines themselves are left out.
+
+        RomRaider writes the names again when a unit or a column changes, and files get stitched.
+        """
+        if self._mark is None or self._mark not in block:
+            yield block
+            return
+        begin = 0
+        for found in re.finditer(rb'^[ "]*' + re.escape(self._mark) + rb"[^\n]*\n", block, re.MULTILINE):
+            yield block[begin : found.start()]
+            self._rename(found.group().strip())
+            begin = found.end()
+        yield block[begin:]
+
+    def _rename(self, line: bytes) -> None:
+        again = recognise([line], self.dialect.decimal_comma)
+        if again is None or again.separator != self.dialect.separator:
+            return
+        try:
+            self.layout = continued(self.layout, again.headers)
+        except LayoutError:
+            return
+        self.dialect = Dialect(self.dialect.separator, self.dialect.decimal_comma, 0, 1, again.headers)
+
+
+def recognise_log(
+    head: bytes, head_bytes: int, asked: Mapping[str, str], decimal_comma: bool | None
+) -> RecognisedLog:
+    """Recognises a log from the first ``head_bytes`` of ``head``, which holds whole lines.
+
+    Raises:
+        LayoutError: it is no log, or one that cannot give a table; says why.
+        ColumnError: a column that the user named does not exist.
+    """
+    if not head.strip():
+        raise LayoutError("the file is empty")
+    looked_at = head if len(head) <= head_bytes else head[: head.rfind(b"\n", 0, head_bytes) + 1] or head
+    lines = looked_at.split(b"\n")
+    dialect = recognise(lines, decimal_comma, tuple(asked.values()))
+    if dialect is None:
+        raise LayoutError(f"no line names columns: the file begins with {decoded(head[:60].strip())!r}")
+    if dialect.long_format:
+        raise LayoutError(
+            "one value per row (SECONDS, PID, VALUE, as Car Scanner writes it): export it with one column "
+            "per channel"
+        )
+    at = sum(len(line) + 1 for line in lines[: dialect.data_line])
+    rows = rows_of(b"\n".join(lines[dialect.data_line : dialect.data_line + HEAD_ROWS]) + b"\n", dialect)
+
+    def values(index: int) -> Floats:
+        return rows.column(index).values if len(rows) else np.empty(0)
+
+    layout = layout_of(dialect.headers, asked, values)
+    if not len(rows):
+        _refuse_without_rows(dialect, lines)
+    preamble = [decoded(line) for line in lines[: dialect.header_line]]
+    name = format_name(preamble, dialect.headers, dialect.separator)
+    return RecognisedLog(name, dialect, layout, head[at:])
+
+
+def _refuse_without_rows(dialect: Dialect, lines: list[bytes]) -> None:
+    filled = [line for line in lines[dialect.data_line :] if line.strip()]
+    if not filled:
+        raise LayoutError("there are column names but no row of data")
+    fields = len(cells_of(filled[0], dialect.separator))
+    raise LayoutError(
+        f"rows have {fields} fields but there are {len(dialect.headers)} column names: which value belongs "
+        "to which name cannot be told"
+    )

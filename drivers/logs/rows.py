@@ -1,0 +1,131 @@
+"""From a block of lines to columns of numbers: the fast way for regular lines, a tolerant one for others."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from drivers.logs.dialect import Dialect
+from drivers.logs.line_grid import LineGrid, decoded
+from drivers.logs.number_parser import Mask, Offsets
+from drivers.logs.time_column import clock_stamp
+from lowmaf.samples import Floats
+
+_GLUED = re.compile(
+    r"(?P<number>[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?)"
+    r"\s*(?:%|°\s*[CFcf]?|[A-Za-zµλ][A-Za-zµλ/%]{0,9})?"
+)
+
+ReadWord = Callable[[str], float]
+"""What a text that is no number stands for, NaN where it stands for nothing."""
+
+
+def number_of(text: str) -> float:
+    """A number from a field that is not a plain one: ``1e2``, ``34km/h``, ``1,5``; NaN without one."""
+    plain = text.strip().strip("\"'").strip()
+    if plain.count(",") == 1 and "." not in plain:
+        plain = plain.replace(",", ".")
+    found = _GLUED.fullmatch(plain)
+    value = float(found["number"]) if found else np.nan
+    return value if np.isfinite(value) else np.nan
+
+
+def no_word(_text: str) -> float:
+    """For columns in which a word stands for nothing."""
+    return float("nan")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """One column: ``values`` (n,), NaN where nothing was measured or read; ``from_word`` (n,) where a
+    word gave the value; ``lost`` how many fields are neither empty nor understood."""
+
+    values: Floats
+    from_word: Mask
+    lost: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """Data rows of a block in their order; ``lines`` (n,) is the number of each row's line in the block.
+
+    ``irregular`` has the fields of lines that were cut by the tolerant way. ``unusable`` counts lines
+    that are no data row, by reason. Empty lines are neither.
+    """
+
+    grid: LineGrid
+    lines: Offsets
+    irregular: dict[int, list[bytes]]
+    unusable: Counter[str]
+
+    def __len__(self) -> int:
+        return int(self.lines.size)
+
+    def column(self, index: int, read_word: ReadWord = no_word) -> Cells:
+        """A column as numbers."""
+        numbers = self.grid.numbers(self.lines, index)
+        values, from_word = numbers.values, np.zeros(len(self), dtype=np.bool_)
+        known: dict[bytes, tuple[float, bool]] = {}
+        lost = 0
+        for row, field in self._unread(numbers.read, index):
+            if field not in known:
+                number = number_of(decoded(field))
+                known[field] = (number, False) if np.isfinite(number) else (read_word(decoded(field)), True)
+            values[row], from_word[row] = known[field]
+            lost += bool(field.strip()) and not np.isfinite(values[row])
+        return Cells(values, from_word, lost)
+
+    def stamps(self, index: int, seconds_per_unit: float) -> tuple[Floats, Floats]:
+        """A time column as seconds, and the period after which each stamp wraps (infinite for numbers)."""
+        numbers = self.grid.numbers(self.lines, index)
+        stamps, periods = numbers.values * seconds_per_unit, np.full(len(self), np.inf)
+        for row, field in self._unread(numbers.read, index):
+            text = decoded(field).strip().strip("\"'")
+            stamps[row], periods[row] = clock_stamp(text)
+            if not np.isfinite(stamps[row]):
+                stamps[row], periods[row] = number_of(text) * seconds_per_unit, np.inf
+        return stamps, periods
+
+    def _unread(self, read: Mask, index: int) -> Iterator[tuple[int, bytes]]:
+        """Rows whose field the fast way did not read, with that field."""
+        rows = ~read
+        if self.irregular:
+            rows |= np.isin(self.lines, list(self.irregular))
+        chosen = np.flatnonzero(rows)
+        fields = self.grid.texts(self.lines[chosen], index)
+        for row, field in zip(chosen.tolist(), fields, strict=True):
+            cells = self.irregular.get(int(self.lines[row]))
+            yield row, field if cells is None else cells[index]
+
+
+def rows_of(block: bytes, dialect: Dialect) -> Rows:
+    """The data rows of a block; a row has as many fields as there are names, beyond those only empty ones."""
+    text = block.replace(b",", b".") if dialect.decimal_comma else block
+    grid = LineGrid.of(text, dialect.separator)
+    expected = len(dialect.headers)
+    kept = (grid.fields == expected) & ~grid.quoted
+    irregular: dict[int, list[bytes]] = {}
+    unusable: Counter[str] = Counter()
+    for line in np.flatnonzero(~kept).tolist():
+        content = grid.line(line)
+        if not content.strip():
+            continue
+        cells = dialect.cells(content)
+        if reason := _unusable(cells, expected):
+            unusable[reason] += 1
+            continue
+        kept[line] = True
+        irregular[line] = [cell.encode() for cell in cells]
+    return Rows(grid, np.flatnonzero(kept).astype(np.int64), irregular, unusable)
+
+
+def _unusable(cells: Sequence[str], expected: int) -> str | None:
+    if len(cells) < expected:
+        return "fewer fields than column names"
+    if any(cells[expected:]):
+        return "more fields than column names"
+    return None

@@ -1,0 +1,179 @@
+"""From a file, archive or stream to blocks of whole lines: UTF-8 bytes that end in LF.
+
+Memory stays flat whatever the length. Nothing is ever written to what is read.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import chain
+from pathlib import Path
+from typing import BinaryIO
+
+from drivers.logs.errors import LogUnreadableError
+
+MAX_LINE_BYTES = 1_000_000
+READ_BYTES = 1 << 20
+
+_RECOGNISED_BY = 256
+_GZIP = b"\x1f\x8b"
+_ZIP = b"PK\x03\x04"
+_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
+
+
+class TextSource:
+    """One log as text, read once.
+
+    ``encoding`` is known after the first block: ``utf-8`` stands for every encoding that keeps ASCII
+    as it is. ``ended_early`` says in words that compressed data were cut or damaged. ``bytes_read``
+    counts what was taken from the file, compressed or not; ``bytes_total`` is None for a stream.
+    """
+
+    def __init__(self, source: Path | BinaryIO, name: str, read_bytes: int = READ_BYTES) -> None:
+        self.name = name
+        self.encoding = "utf-8"
+        self.ended_early: str | None = None
+        self.bytes_read = 0
+        self.bytes_total: int | None = None
+        self._source = source
+        self._read_bytes = read_bytes
+
+    def blocks(self) -> Iterator[bytes]:
+        """Blocks of whole lines, each line ended by LF; CRLF, CR CR LF and CR become LF.
+
+        Raises:
+            LogUnreadableError: the file cannot be opened, is no text, or has a line without end.
+        """
+        with ExitStack() as opened:
+            yield from self._whole_lines(self._unified_line_ends(self._utf8(self._unpacked(opened))))
+
+    def _whole_lines(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        carry = b""
+        for chunk in chunks:
+            text = carry + chunk
+            end = text.rfind(b"\n") + 1
+            carry = text[end:]
+            if len(carry) > MAX_LINE_BYTES:
+                raise LogUnreadableError(
+                    self.name, f"no line end within {MAX_LINE_BYTES} bytes: this is no text log"
+                )
+            if end:
+                yield text[:end]
+        if carry:
+            yield carry + b"\n"
+
+    @staticmethod
+    def _unified_line_ends(chunks: Iterator[bytes]) -> Iterator[bytes]:
+        carry = b""
+        for chunk in chunks:
+            text = carry + chunk
+            whole = text.rstrip(b"\r")
+            carry = text[len(whole) :]
+            yield re.sub(rb"\r+\n", b"\n", whole).replace(b"\r", b"\n") if b"\r" in whole else whole
+        if carry:
+            yield b"\n"
+
+    def _utf8(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        start = b""
+        for chunk in chunks:
+            start += chunk
+            if len(start) >= _RECOGNISED_BY:
+                break
+        if not start:
+            return
+        self.encoding, text = self._recognised(start)
+        if self.encoding == "utf-8":
+            yield text
+            yield from chunks
+            return
+        decoder = codecs.getincrementaldecoder(self.encoding)("replace")
+        for part in chain((text,), chunks):
+            yield decoder.decode(part).encode("utf-8", "replace")
+        yield decoder.decode(b"", final=True).encode("utf-8", "replace")
+
+    def _recognised(self, start: bytes) -> tuple[str, bytes]:
+        """The encoding by its mark or by its zero bytes, and the text without the mark."""
+        for mark, encoding in _BOMS:
+            if start.startswith(mark):
+                return encoding, start[len(mark) :]
+        head = start[:_RECOGNISED_BY]
+        if b"\0" in head:
+            even, odd = head[0::2].count(0), head[1::2].count(0)
+            if odd > 0.3 * len(head) and even < 0.1 * len(head):
+                return "utf-16-le", start
+            if even > 0.3 * len(head) and odd < 0.1 * len(head):
+                return "utf-16-be", start
+            raise LogUnreadableError(self.name, "this is a binary file, not a text log")
+        return "utf-8", start
+
+    def _unpacked(self, opened: ExitStack) -> Iterator[bytes]:
+        stream = self._opened(opened)
+        start = stream.read(4)
+        self.bytes_read += len(start)
+        if start.startswith(_ZIP):
+            yield from self._unzipped(stream, opened)
+            return
+        packed = start.startswith(_GZIP)
+        inflate = zlib.decompressobj(wbits=31) if packed else None
+        for chunk in self._raw(start, stream):
+            if inflate is None:
+                yield chunk
+                continue
+            try:
+                yield from _inflated(inflate, chunk)
+            except zlib.error as error:
+                self.ended_early = f"the compressed data are damaged ({error}): what came before was read"
+                return
+        if inflate is not None and not inflate.eof:
+            self.ended_early = "the compressed data end early: what there is was read"
+
+    def _raw(self, start: bytes, stream: BinaryIO) -> Iterator[bytes]:
+        yield start
+        while chunk := stream.read(self._read_bytes):
+            self.bytes_read += len(chunk)
+            yield chunk
+
+    def _opened(self, opened: ExitStack) -> BinaryIO:
+        if not isinstance(self._source, Path):
+            return self._source
+        try:
+            stream = opened.enter_context(self._source.open("rb"))
+            self.bytes_total = self._source.stat().st_size
+        except OSError as error:
+            raise LogUnreadableError(self.name, f"cannot be opened: {error.strerror or error}") from error
+        return stream
+
+    def _unzipped(self, stream: BinaryIO, opened: ExitStack) -> Iterator[bytes]:
+        if not stream.seekable():
+            raise LogUnreadableError(
+                self.name, "a zip archive cannot be read from a pipe: give its file name"
+            )
+        try:
+            archive = opened.enter_context(zipfile.ZipFile(stream))
+            members = [
+                entry
+                for entry in archive.infolist()
+                if not entry.is_dir() and not entry.filename.startswith("__MACOSX/")
+            ]
+            if len(members) != 1:
+                found = ", ".join(entry.filename for entry in members[:5]) or "none"
+                raise LogUnreadableError(
+                    self.name, f"a zip archive must hold one log, this has {len(members)}: {found}"
+                )
+            with archive.open(members[0]) as member:
+                while chunk := member.read(self._read_bytes):
+                    self.bytes_read = stream.tell()
+                    yield chunk
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+            raise LogUnreadableError(self.name, f"the zip archive cannot be read: {error}") from error
+
+
+def _inflated(inflate: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
+    while chunk and not inflate.eof:
+        yield inflate.decompress(chunk, READ_BYTES)
+        chunk = inflate.unconsumed_tail
