@@ -1,0 +1,59 @@
+"""Samples as bytes for the database, without loss: the same doubles come back, bit for bit.
+
+Columns of float64 one after the other, compressed with zlib. Measured on logs of real cars, whole doubles
+compress better (15 to 20 bytes per sample of 15 channels in chunks of 100) than byte-shuffled, differenced or
+xored ones (25 to 30): an ECU's values come from codes of few bits, so the same 8 bytes recur. float32
+would round values such as 2.54 V, and cells that are made anew from samples must equal the kept ones.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from lowmaf.samples import CHANNELS, SampleBatch
+
+ZLIB_LEVEL = 6
+
+
+class ChunkDamagedError(ValueError):
+    """A stored chunk that does not hold what was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class SampleChunk:
+    """``n`` samples: columns ``t_s`` and then ``channels``, each n little-endian doubles, compressed.
+
+    ``crc32`` is that of ``data`` as stored.
+    """
+
+    channels: tuple[str, ...]
+    n: int
+    data: bytes
+    crc32: int
+
+
+def encode_samples(batch: SampleBatch) -> SampleChunk:
+    """The batch as a chunk; channels are kept in the order of :data:`lowmaf.samples.CHANNELS`."""
+    channels = tuple(name for name in CHANNELS if name in batch.channels)
+    columns = [batch.t_s, *(batch.channels[name] for name in channels)]
+    data = zlib.compress(b"".join(column.astype("<f8").tobytes() for column in columns), ZLIB_LEVEL)
+    return SampleChunk(channels, len(batch), data, zlib.crc32(data))
+
+
+def decode_samples(chunk: SampleChunk) -> SampleBatch:
+    """The samples that :func:`encode_samples` was given.
+
+    Raises:
+        ChunkDamagedError: the bytes are not those that were written.
+    """
+    if zlib.crc32(chunk.data) != chunk.crc32:
+        raise ChunkDamagedError("the checksum does not fit")
+    rows = 1 + len(chunk.channels)
+    try:
+        values = np.frombuffer(zlib.decompress(chunk.data), dtype="<f8").reshape(rows, chunk.n)
+        return SampleBatch(values[0], dict(zip(chunk.channels, values[1:], strict=True)))
+    except (zlib.error, ValueError) as error:
+        raise ChunkDamagedError(f"not {chunk.n} samples of {rows} columns: {error}") from None

@@ -1,0 +1,269 @@
+"""The store: drives, samples, learned cells and MAF tables in one SQLite file that survives power cuts.
+
+Writes return at once and wait in a bounded buffer; one writer commits them every two seconds, so that a
+power cut loses no more than that. Write-ahead log with ``synchronous=FULL``: measured, ``NORMAL``
+loses up to 498 commits and ``OFF`` corrupts. Reads have a connection of their own and see what
+was committed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from typing import Any, Self
+
+import aiosqlite
+
+from daemon.store_opening import error_words, prepare
+from daemon.store_reader import StoreReader
+from daemon.store_records import SessionStart, StoreError, StoreNotice
+from daemon.store_rows import json_text, table_crc32, table_text
+from daemon.store_writer import StoreWriter
+from daemon.wall_clock import ClockReading, read_clock
+from lowmaf.maf_table import MafTable
+from lowmaf.samples import SampleBatch
+
+_BUSY_S = 5.0
+_PRAGMAS = (
+    "PRAGMA synchronous = FULL",
+    "PRAGMA wal_autocheckpoint = 256",
+    "PRAGMA trusted_schema = OFF",
+    "PRAGMA foreign_keys = ON",
+)
+_INSERT_SESSION = (
+    "INSERT INTO sessions (id, driver, started_wall_s, clock, started_monotonic_s, boot_id, closed_how, "
+    "maf_table_revision, epoch, estimator, settings) VALUES (?, ?, ?, ?, ?, ?, 'open', ?, ?, ?, ?)"
+)
+
+
+class Store(StoreReader):
+    """One database file. Made by :meth:`open`; all methods are called on the event loop.
+
+    The ``write_...`` methods never wait.
+    """
+
+    def __init__(self, path: Path, reading: aiosqlite.Connection, writer: StoreWriter) -> None:
+        """Use :meth:`open`."""
+        super().__init__(path, reading)
+        self._writer = writer
+        self._opening_notices: tuple[StoreNotice, ...] = ()
+        self._closing = AsyncExitStack()
+        self._table: MafTable | None = None
+        self._last_table_revision = 0
+        self._last_session = 0
+        self._begun: set[int] = set()
+
+    @classmethod
+    async def open(cls, path: Path, *, commit_interval_s: float = 2.0, min_free_bytes: float = 0.0) -> Self:
+        """Opens the database, or makes it.
+
+        A damaged file is set aside and a new one begun (see :attr:`notices`). Samples are kept only while
+        ``min_free_bytes`` are free on the disk.
+
+        Raises:
+            StoreError: not writable, no such folder, not ours, made by a newer lowmaf, or in use.
+        """
+        lock, notices = await asyncio.to_thread(prepare, path)
+        path = lock.database
+        async with AsyncExitStack() as opened:
+            opened.callback(lock.release)
+            try:
+                reading, writing = [await _connect(path, opened) for _ in range(2)]
+                await reading.execute("PRAGMA query_only = ON")
+            except sqlite3.Error as error:
+                raise StoreError(f"{path}: {error_words(error)}") from None
+            writer = StoreWriter(
+                writing, path, commit_interval_s=commit_interval_s, min_free_bytes=min_free_bytes
+            )
+            opened.push_async_callback(writer.close)
+            store = cls(path, reading, writer)
+            store._opening_notices = notices
+            store._table = await store.newest_table()
+            store._last_table_revision = await store.last_table_revision()
+            store._last_session = await store.last_session()
+            store._closing = opened.pop_all()
+        return store
+
+    async def close(self) -> None:
+        """Writes what waits, and lets others have the database.
+
+        Raises:
+            StoreError: cells or sessions could not be written.
+        """
+        await self._closing.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    # ---- writing without waiting
+
+    def write_samples(self, session: int, batch: SampleBatch) -> None:
+        """Keeps samples of a session that was begun here.
+
+        More than :data:`daemon.store_buffer.MAX_PENDING_SAMPLES` do not wait: the oldest are dropped and
+        counted. Who is faster than the disk, such as a replayed log, awaits :meth:`flush` between batches.
+        """
+        self._refuse_not_begun(session)
+        if len(batch):
+            self._writer.pending.add_samples(session, batch)
+
+    def write_blocks(self, session: int, blocks: Mapping[int, bytes]) -> None:
+        """Keeps the state of blocks of cells; the newest of each block replaces what was kept."""
+        self._refuse_unknown(session)
+        self._writer.pending.blocks.update({(session, block): state for block, state in blocks.items()})
+
+    def write_counts(self, session: int, counts: Mapping[str, int]) -> None:
+        """Keeps how many samples of the session got each verdict (by label), ``accepted`` included."""
+        self._refuse_unknown(session)
+        self._writer.pending.counts[session] = dict(counts)
+
+    def write_locks(self, cells: frozenset[int]) -> None:
+        """Keeps which cells (indices) of the current MAF table are locked; replaces what was kept."""
+        if self._table is None:
+            raise ValueError("there is no MAF table yet")
+        revision = self._table.revision
+        self._add("DELETE FROM cell_locks WHERE maf_table_revision = ?", revision)
+        for cell in sorted(cells):
+            self._add("INSERT INTO cell_locks VALUES (?, ?)", revision, cell)
+
+    # ---- writing at once: where that fails a notice says so and it is tried again
+
+    async def begin_session(self, start: SessionStart, clock: ClockReading | None = None) -> int:
+        """Begins a drive or log, at ``clock`` or now, and returns its number."""
+        clock = clock or read_clock()
+        self._last_session += 1
+        self._begun.add(self._last_session)
+        self._add(
+            _INSERT_SESSION,
+            self._last_session,
+            start.driver,
+            clock.wall_s,
+            clock.state,
+            clock.monotonic_s,
+            clock.boot_id,
+            start.maf_table_revision,
+            start.epoch,
+            start.estimator,
+            json_text(start.settings),
+        )
+        session = self._last_session
+        await self._try_flush()
+        return session
+
+    async def end_session(self, session: int, clock: ClockReading | None = None) -> None:
+        """Ends a session that was begun here, at ``clock`` or now."""
+        self._refuse_not_begun(session)
+        self._begun.remove(session)
+        self._add(
+            "UPDATE sessions SET closed_how = 'closed', ended_monotonic_s = ? WHERE id = ?",
+            (clock or read_clock()).monotonic_s,
+            session,
+        )
+        await self._try_flush()
+
+    async def put_table(self, table: MafTable) -> MafTable:
+        """Makes ``table`` the current one and returns it with its revision.
+
+        A table with the volts and flow of the current one is the current one, whatever its name.
+        """
+        maf_v, flow_gs = table_text(table)
+        if self._table is not None and table_text(self._table) == (maf_v, flow_gs):
+            return self._table
+        self._last_table_revision += 1
+        current = MafTable(table.name, table.maf_v, table.flow_gs, self._last_table_revision)
+        self._table = current
+        self._add(
+            "INSERT INTO maf_tables VALUES (?, ?, ?, ?, ?, ?)",
+            self._last_table_revision,
+            table.name,
+            maf_v,
+            flow_gs,
+            table_crc32(maf_v, flow_gs),
+            read_clock().wall_s,
+        )
+        await self._try_flush()
+        return current
+
+    async def flush(self) -> None:
+        """Returns once everything that was written before is on the disk and survives a power cut.
+
+        Raises:
+            StoreError: something is not; it stays pending and is tried again.
+        """
+        await self._writer.flush()
+
+    # ---- how it goes
+
+    @property
+    def before_commit(self) -> Callable[[], None]:
+        """Called just before each commit, so that whoever learns can hand over what changed."""
+        return self._writer.before_commit
+
+    @before_commit.setter
+    def before_commit(self, hand_over: Callable[[], None]) -> None:
+        self._writer.before_commit = hand_over
+
+    async def watch(self) -> None:
+        """Returns when the store was closed; raises what stopped its writer otherwise."""
+        await self._writer.watch()
+
+    def current_table(self) -> MafTable | None:
+        """The MAF table that is in the ECU now; None before the first, and where it was damaged."""
+        return self._table
+
+    @property
+    def notices(self) -> tuple[StoreNotice, ...]:
+        """What the user must know: damage that was found, and what keeps the store from writing now."""
+        return (*self._opening_notices, *self.damage.values(), *self._writer.notices)
+
+    def status(self) -> Mapping[str, Any]:
+        """The store in figures, for the status page."""
+        writer = self._writer
+        return {
+            "database": str(self.path),
+            "database_bytes": sum(_size(self.path, suffix) for suffix in ("", "-wal")),
+            "commits": writer.commits,
+            "last_commit_ms": None if writer.last_commit_s is None else writer.last_commit_s * 1e3,
+            "samples_pending": writer.pending.sample_count,
+            "samples_dropped": writer.pending.dropped,
+            "notices": [{"code": notice.code, "message": notice.message} for notice in self.notices],
+        }
+
+    # ---- inside
+
+    def _add(self, sql: str, *parameters: Any) -> None:
+        self._writer.pending.statements.append((sql, parameters))
+
+    async def _try_flush(self) -> None:
+        with suppress(StoreError):
+            await self._writer.flush()
+
+    def _refuse_not_begun(self, session: int) -> None:
+        if session not in self._begun:
+            raise ValueError(f"session {session} was not begun here, or has ended")
+
+    def _refuse_unknown(self, session: int) -> None:
+        if not 1 <= session <= self._last_session:
+            raise ValueError(f"there is no session {session}")
+
+
+async def _connect(path: Path, opened: AsyncExitStack) -> aiosqlite.Connection:
+    connection = await aiosqlite.connect(path, timeout=_BUSY_S, isolation_level=None)
+    opened.push_async_callback(connection.close)
+    connection.row_factory = sqlite3.Row
+    for pragma in _PRAGMAS:
+        await connection.execute(pragma)
+    return connection
+
+
+def _size(path: Path, suffix: str) -> int:
+    try:
+        return path.with_name(path.name + suffix).stat().st_size
+    except OSError:
+        return 0

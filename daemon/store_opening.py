@@ -1,0 +1,193 @@
+"""Opening a database file: whose it is, whether it is whole, and one program at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+from daemon.store_records import StoreError, StoreNotice
+from daemon.store_schema import APPLICATION_ID, VERSION, upgrade
+
+MAGIC = b"SQLite format 3\0"
+
+_DAMAGE_CODES = frozenset(
+    {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_IOERR_READ,
+        sqlite3.SQLITE_IOERR_SHORT_READ,
+        sqlite3.SQLITE_IOERR_CORRUPTFS,
+        sqlite3.SQLITE_IOERR_DATA,
+    }
+)
+_DISK_FULL_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE})
+
+
+class _DamagedError(Exception):
+    """The file was ours and is not whole."""
+
+
+class DatabaseLock:
+    """Keeps a second program away from a database, by a lock on the file ``<database>-lock``.
+
+    The kernel lets go of it when the program ends, however that happens. The lock file stays: that it is
+    there says that the database beside it is one of ours.
+    """
+
+    def __init__(self, database: Path) -> None:
+        """Raises :class:`StoreError` if the folder is not writable or another program has the lock."""
+        self.database = database
+        self._path = database.with_name(f"{database.name}-lock")
+        try:
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        except OSError as error:
+            raise StoreError(
+                f"{database}: the folder {database.parent} is not writable: {error.strerror}"
+            ) from None
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
+            os.close(self._descriptor)
+            raise StoreError(
+                f"{database}: in use by another lowmaf (process {holder or 'unknown'}); stop it or name "
+                "another database"
+            ) from None
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+    def release(self, *, remove: bool = False) -> None:
+        """Lets others have the database. ``remove`` it where the database turned out not to be ours."""
+        if remove:
+            self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+
+def prepare(path: Path) -> tuple[DatabaseLock, tuple[StoreNotice, ...]]:
+    """Makes sure that ``path`` is a whole database of this program's version, and locks it. Blocks.
+
+    A damaged one is set aside under a name with the date, never deleted, and a new one is made; the
+    notices say so. Sessions that were left open are marked.
+
+    Raises:
+        StoreError: not writable, no such folder, somebody else's file, made by a newer lowmaf, in use.
+    """
+    path = path.resolve()
+    if not path.parent.is_dir():
+        raise StoreError(f"{path}: there is no folder {path.parent}; make it or name another database")
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{path}: not a file")
+    start = _start_of(path)
+    locked_before = path.with_name(f"{path.name}-lock").exists()
+    ours = locked_before or start[68:72] == APPLICATION_ID.to_bytes(4, "big")
+    if start and not start.startswith(MAGIC) and not ours:
+        raise StoreError(f"{path}: not a SQLite database; name another file")
+    lock = DatabaseLock(path)
+    try:
+        try:
+            _make_ready(path)
+        except _DamagedError as damage:
+            if not ours:
+                raise StoreError(f"{path}: not a database of lowmaf ({damage}); name another file") from None
+            return lock, (_set_aside(path, str(damage)),)
+    except BaseException:
+        lock.release(remove=not locked_before)
+        raise
+    return lock, ()
+
+
+def is_disk_full(error: sqlite3.Error) -> bool:
+    """Whether there was no room for a write."""
+    return getattr(error, "sqlite_errorcode", None) in _DISK_FULL_CODES
+
+
+def error_words(error: sqlite3.Error) -> str:
+    """What an SQLite error means for the owner."""
+    return "no room left on the disk" if is_disk_full(error) else str(error)
+
+
+def _start_of(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(100)
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _make_ready(path: Path) -> None:
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=5.0, isolation_level=None)) as connection:
+            connection.execute("PRAGMA trusted_schema = OFF")
+            connection.execute("PRAGMA synchronous = FULL")
+            version = _version(path, connection)
+            connection.execute("PRAGMA journal_mode = WAL")
+            upgrade(connection, version)
+            connection.execute(
+                "UPDATE sessions SET closed_how = 'closed_incorrect' WHERE closed_how = 'open'"
+            )
+        _sync_folder(path.parent)
+    except sqlite3.DatabaseError as error:
+        if getattr(error, "sqlite_errorcode", None) in _DAMAGE_CODES:
+            raise _DamagedError(str(error)) from None
+        raise StoreError(f"{path}: {error_words(error)}") from None
+
+
+def _version(path: Path, connection: sqlite3.Connection) -> int:
+    """Schema version of a whole database that is ours; 0 of an empty one."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    names = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    if not names and version == 0:
+        return 0
+    if "meta" not in names or application != APPLICATION_ID:
+        raise _DamagedError("it is another program's")
+    (complaint,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if complaint != "ok":
+        raise _DamagedError(complaint)
+    noted = connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
+    if noted is None or noted[0] != str(version):
+        raise _DamagedError("its version is not the one that was noted")
+    if version > VERSION:
+        raise StoreError(
+            f"{path}: made by a newer lowmaf (schema {version}, this one knows {VERSION}); update lowmaf or "
+            "name another database"
+        )
+    return int(version)
+
+
+def _set_aside(path: Path, damage: str) -> StoreNotice:
+    """Renames the database with its log, and makes a new one. The log goes first: alone it would be
+    replayed into the new file."""
+    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
+    aside, number = path.with_name(f"{path.name}.damaged-{stamp}"), 1
+    while aside.exists():
+        number += 1
+        aside = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
+    try:
+        for suffix in ("-wal", "-shm", ""):
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                part.rename(aside.with_name(aside.name + suffix))
+        _make_ready(path)
+    except (OSError, _DamagedError) as error:
+        raise StoreError(f"{path}: damaged ({damage}), and cannot be set aside: {error}") from None
+    return StoreNotice(
+        "database_damaged",
+        f"The database was damaged ({damage}). It was kept as {aside.name} and a new one was begun: what was "
+        "learned before is not in the table now.",
+    )
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a new file's name survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,132 @@
+"""Reading the store: what was committed, by a connection that cannot write."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+import numpy as np
+
+from daemon.sample_codec import ChunkDamagedError, SampleChunk, decode_samples
+from daemon.store_records import ClosedHow, Session, StoreError, StoreNotice
+from daemon.store_rows import CHUNKS_PER_SESSION, table_crc32
+from daemon.wall_clock import ClockState
+from lowmaf.maf_table import MafTable
+from lowmaf.samples import SampleBatch
+
+_SESSIONS = """
+SELECT id, driver, name, started_wall_s, clock, boot_id,
+       ended_monotonic_s - started_monotonic_s AS duration_s,
+       closed_how, maf_table_revision, epoch, estimator, settings, included,
+       (SELECT coalesce(sum(n), 0) FROM verdict_counts WHERE session = id) AS samples
+FROM sessions ORDER BY id
+"""
+_NEXT_CHUNK = (
+    "SELECT id, n, channels, data, crc32 FROM sample_chunks WHERE id >= ? AND id < ? ORDER BY id LIMIT 1"
+)
+
+
+class StoreReader:
+    """What the database holds. What was damaged on the disk is left out and noted in ``damage``.
+
+    Every method raises :class:`StoreError` where the file cannot be read.
+    """
+
+    def __init__(self, path: Path, connection: aiosqlite.Connection) -> None:
+        self.path = path
+        self.damage: dict[str, StoreNotice] = {}
+        self._connection = connection
+
+    async def tables(self) -> list[MafTable]:
+        """Every MAF table that was in the ECU, by revision."""
+        rows = await self._read(
+            "SELECT revision, name, maf_v, flow_gs, crc32 FROM maf_tables ORDER BY revision"
+        )
+        tables = []
+        for revision, name, maf_v, flow_gs, crc32 in rows:
+            if table_crc32(maf_v, flow_gs) != crc32:
+                self._leave_out(f"MAF table {revision}")
+                continue
+            flow = None if flow_gs is None else np.array(json.loads(flow_gs))
+            tables.append(MafTable(name, np.array(json.loads(maf_v)), flow, revision))
+        return tables
+
+    async def newest_table(self) -> MafTable | None:
+        """The MAF table that is in the ECU now; None before the first, and where it was damaged."""
+        tables = await self.tables()
+        return tables[-1] if tables and tables[-1].revision == await self.last_table_revision() else None
+
+    async def last_table_revision(self) -> int:
+        """The highest revision of a MAF table, 0 before the first."""
+        ((last,),) = await self._read("SELECT coalesce(max(revision), 0) FROM maf_tables")
+        return int(last)
+
+    async def locks(self, table_revision: int) -> frozenset[int]:
+        """Locked cells (indices) of a MAF table."""
+        rows = await self._read("SELECT cell FROM cell_locks WHERE maf_table_revision = ?", table_revision)
+        return frozenset(cell for (cell,) in rows)
+
+    async def sessions(self) -> list[Session]:
+        """All drives and logs, oldest first."""
+        return [
+            Session(
+                **{
+                    **dict(row),
+                    "clock": ClockState(row["clock"]),
+                    "closed_how": ClosedHow(row["closed_how"]),
+                    "settings": json.loads(row["settings"]),
+                    "included": bool(row["included"]),
+                }
+            )
+            for row in await self._read(_SESSIONS)
+        ]
+
+    async def blocks(self, session: int) -> dict[int, bytes]:
+        """State of each block of the session. Blocks that were damaged on the disk are left out and noted."""
+        blocks = {}
+        rows = await self._read("SELECT block, state, crc32 FROM cell_blocks WHERE session = ?", session)
+        for block, state, crc32 in rows:
+            if zlib.crc32(state) == crc32:
+                blocks[block] = zlib.decompress(state)
+            else:
+                self._leave_out(f"block {block} of session {session}")
+        return blocks
+
+    async def counts(self, session: int) -> dict[str, int]:
+        """Samples of the session per verdict label."""
+        rows = await self._read("SELECT verdict, n FROM verdict_counts WHERE session = ?", session)
+        return dict(tuple(row) for row in rows)
+
+    async def samples(self, session: int) -> AsyncIterator[SampleBatch]:
+        """The session's samples in their order, chunk by chunk, as they came bit for bit.
+
+        Chunks that were damaged on the disk are left out and noted.
+        """
+        position, end = session * CHUNKS_PER_SESSION, (session + 1) * CHUNKS_PER_SESSION
+        while rows := await self._read(_NEXT_CHUNK, position, end):
+            ((position, n, channels, data, crc32),) = rows
+            try:
+                yield decode_samples(SampleChunk(tuple(json.loads(channels)), n, data, crc32))
+            except ChunkDamagedError:
+                self._leave_out(f"chunk {position % CHUNKS_PER_SESSION} of the samples of session {session}")
+            position += 1
+
+    async def last_session(self) -> int:
+        """Number of the newest session ever begun, 0 before the first. Numbers are not used again."""
+        ((last,),) = await self._read("SELECT coalesce(max(seq), 0) FROM sqlite_sequence")
+        return int(last)
+
+    async def _read(self, sql: str, *parameters: Any) -> list[sqlite3.Row]:
+        try:
+            return list(await self._connection.execute_fetchall(sql, parameters))
+        except sqlite3.DatabaseError as error:
+            raise StoreError(f"{self.path}: cannot be read: {error}") from None
+
+    def _leave_out(self, what: str) -> None:
+        message = f"{what} was damaged on the disk and is left out."
+        self.damage[what] = StoreNotice("data_damaged", message)

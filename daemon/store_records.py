@@ -1,0 +1,66 @@
+"""What goes into the store and comes out of it, and how the store fails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from daemon.errors import WorkError
+from daemon.wall_clock import ClockState
+
+
+class StoreError(WorkError):
+    """The database cannot be used; the message is one line that says which file, why, and what to do."""
+
+
+class ClosedHow(StrEnum):
+    """How a session ended. ``CLOSED_INCORRECT``: the power went, or the program was killed."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+    CLOSED_INCORRECT = "closed_incorrect"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreNotice:
+    """Something about the store that the user must know. ``code`` is stable, ``message`` is for people."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionStart:
+    """What is known when a drive or log begins. ``settings`` may hold anything that JSON can."""
+
+    driver: str
+    maf_table_revision: int | None
+    epoch: int
+    estimator: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A drive or log as kept. Wall times are seconds since 1970, UTC, by the clock of that machine.
+
+    ``duration_s`` is None while the session is open and where it was not closed; ``samples`` counts
+    final verdicts.
+    """
+
+    id: int
+    driver: str
+    name: str | None
+    started_wall_s: float
+    clock: ClockState
+    boot_id: str | None
+    duration_s: float | None
+    closed_how: ClosedHow
+    maf_table_revision: int | None
+    epoch: int
+    estimator: str
+    settings: Mapping[str, Any]
+    included: bool
+    samples: int

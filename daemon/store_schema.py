@@ -1,0 +1,100 @@
+"""The database's schema, documented where ``sqlite3 FILE .schema`` shows it, and its versions."""
+
+from __future__ import annotations
+
+import sqlite3
+
+APPLICATION_ID = 0x4C4D4146
+"""``LMAF``: tells our databases from those of other programs."""
+
+_VERSION_1 = """
+CREATE TABLE meta (
+    -- facts about the file: schema_version (also in PRAGMA user_version)
+    key TEXT PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE maf_tables (
+    -- every MAF table that was in the ECU; the highest revision is the one that is there now
+    revision INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    maf_v TEXT NOT NULL,           -- breakpoints, V: a JSON array
+    flow_gs TEXT,                  -- flow, g/s: a JSON array as long; NULL where only the axis is known
+    crc32 INTEGER NOT NULL,        -- of maf_v and flow_gs as UTF-8, one after the other
+    created_wall_s REAL NOT NULL   -- seconds since 1970, UTC, by this machine's clock
+) STRICT;
+
+CREATE TABLE cell_locks (
+    -- cells that the user locked: their flow stays as it is
+    maf_table_revision INTEGER NOT NULL REFERENCES maf_tables,
+    cell INTEGER NOT NULL,         -- index into maf_v, from 0
+    PRIMARY KEY (maf_table_revision, cell)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE sessions (
+    -- one drive, or one recorded log
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    driver TEXT NOT NULL,
+    name TEXT,                     -- given by the user
+    started_wall_s REAL NOT NULL,  -- seconds since 1970, UTC, by this machine's clock
+    clock TEXT NOT NULL CHECK (clock IN ('synced', 'unsynced')),  -- is that clock known to be right?
+    started_monotonic_s REAL NOT NULL,  -- seconds since boot_id began; never jumps
+    ended_monotonic_s REAL,
+    boot_id TEXT,
+    closed_how TEXT NOT NULL CHECK (closed_how IN ('open', 'closed', 'closed_incorrect')),
+    maf_table_revision INTEGER REFERENCES maf_tables,
+    epoch INTEGER NOT NULL,        -- what was learned counts from the last epoch on
+    estimator TEXT NOT NULL,
+    settings TEXT NOT NULL,        -- filters and constants: a JSON object
+    included INTEGER NOT NULL DEFAULT 1 CHECK (included IN (0, 1))  -- does it count in the table?
+) STRICT;
+
+CREATE TABLE sample_chunks (
+    -- samples as they came, compressed: column after column of n doubles, t_s first
+    id INTEGER PRIMARY KEY,        -- session * 4294967296 + number of the chunk in it, from 0
+    session INTEGER GENERATED ALWAYS AS (id >> 32) VIRTUAL,
+    n INTEGER NOT NULL,
+    first_t_s REAL NOT NULL,       -- seconds since the session's source started
+    last_t_s REAL NOT NULL,
+    channels TEXT NOT NULL,        -- columns after t_s: a JSON array
+    data BLOB NOT NULL,            -- zlib of (1 + channels) * n little-endian doubles
+    crc32 INTEGER NOT NULL         -- of data
+) STRICT;
+
+CREATE TABLE cell_blocks (
+    -- what was learned, as sums over blocks of time: they add up, in any order, to the table
+    session INTEGER NOT NULL REFERENCES sessions ON DELETE CASCADE,
+    block INTEGER NOT NULL,
+    state BLOB NOT NULL,           -- zlib of the block's sums
+    crc32 INTEGER NOT NULL,        -- of state
+    PRIMARY KEY (session, block)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE verdict_counts (
+    -- what became of the session's samples: accepted, or the reason against them
+    session INTEGER NOT NULL REFERENCES sessions ON DELETE CASCADE,
+    verdict TEXT NOT NULL,
+    n INTEGER NOT NULL,
+    PRIMARY KEY (session, verdict)
+) STRICT, WITHOUT ROWID;
+"""
+
+_STEPS = (_VERSION_1,)
+"""Step i leads from version i to version i + 1. A step that was released is never changed."""
+
+VERSION = len(_STEPS)
+
+
+def upgrade(connection: sqlite3.Connection, version: int) -> None:
+    """Brings a database of an older ``version`` (0: a new file) to this program's, step by whole step."""
+    for number, step in enumerate(_STEPS[version:], start=version + 1):
+        connection.executescript(
+            f"""
+            BEGIN IMMEDIATE;
+            {step}
+            INSERT OR REPLACE INTO meta VALUES ('schema_version', '{number}');
+            PRAGMA application_id = {APPLICATION_ID};
+            PRAGMA user_version = {number};
+            COMMIT;
+            """  # noqa: S608 - only our own constants
+        )
