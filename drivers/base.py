@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Protocol
 
 from lowmaf.samples import SampleBatch
@@ -29,7 +29,7 @@ class Driver(Protocol):
 
     name: str
 
-    def batches(self) -> AsyncIterator[SampleBatch]:
+    def batches(self) -> AsyncGenerator[SampleBatch, None]:
         """Opens the link, identifies the ECU and yields samples until the link ends.
 
         Closing the iterator (``aclose``) or cancelling closes the link and leaves no thread behind.

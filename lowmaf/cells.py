@@ -13,7 +13,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from lowmaf.filters import Mask
 from lowmaf.observations import Observations
@@ -57,7 +56,7 @@ SCALARS = (
 )
 _IN_ONES = frozenset({"hits"})
 _MAGIC = b"LMB1"
-_HEADER = struct.Struct("<4sHH")
+_HEADER = struct.Struct("<4sHHI")  # magic, cells, length of the vector, CRC-32 of what follows
 
 
 class CellSumsError(ValueError):
@@ -259,9 +258,9 @@ def _contributions(
 
 
 def block_to_bytes(cells: int, sums: Integers) -> bytes:
-    """One block's sums for storage: a versioned header and the compressed integers."""
-    body = zlib.compress(np.ascontiguousarray(sums, dtype="<i8").tobytes(), 1)
-    return _HEADER.pack(_MAGIC, cells, sums.size) + body
+    """One block's sums for storage: a versioned header with a checksum, then the integers."""
+    body = np.ascontiguousarray(sums, dtype="<i8").tobytes()
+    return _HEADER.pack(_MAGIC, cells, sums.size, zlib.crc32(body)) + body
 
 
 def block_from_bytes(cells: int, data: bytes) -> Integers:
@@ -272,17 +271,12 @@ def block_from_bytes(cells: int, data: bytes) -> Integers:
     """
     if len(data) < _HEADER.size:
         raise CellSumsError(f"stored block has {len(data)} bytes, its header alone has {_HEADER.size}")
-    magic, stored_cells, size = _HEADER.unpack_from(data)
+    magic, stored_cells, size, checksum = _HEADER.unpack_from(data)
+    body = data[_HEADER.size :]
     if magic != _MAGIC:
         raise CellSumsError(f"stored block begins with {magic!r}, this version reads {_MAGIC!r}")
-    expected = len(ROWS) * cells + len(SCALARS)
-    if stored_cells != cells or size != expected:
+    if stored_cells != cells or size != len(ROWS) * cells + len(SCALARS):
         raise CellSumsError(f"stored block is for {stored_cells} cells, the MAF table has {cells}")
-    try:
-        body = zlib.decompress(data[_HEADER.size :])
-    except zlib.error as error:
-        raise CellSumsError(f"stored block is damaged: {error}") from None
-    if len(body) != 8 * size:
-        raise CellSumsError(f"stored block is damaged: {len(body)} bytes instead of {8 * size}")
-    sums: NDArray[np.int64] = np.frombuffer(body, dtype="<i8").astype(np.int64)
-    return sums
+    if len(body) != 8 * size or zlib.crc32(body) != checksum:
+        raise CellSumsError("stored block is damaged: its checksum does not fit")
+    return np.frombuffer(body, dtype="<i8").astype(np.int64)

@@ -1,0 +1,26 @@
+"""``lowmaf run``: the daemon, until told to stop. What systemd starts."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from daemon.config import load_config
+from daemon.log_output import set_up_logging
+from daemon.planning import plan_from
+from daemon.runtime import run as run_daemon
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``lowmaf run``."""
+    parser.epilog = "example: lowmaf run --config config.example.toml"
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="configuration, TOML")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Runs the daemon; returns when it was told to stop."""
+    config = load_config(options.config, os.environ)
+    set_up_logging(config.log.level)
+    run_daemon(plan_from(config))
+    return 0

@@ -1,0 +1,143 @@
+"""The running daemon: source, hub, store and dashboard, until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from daemon.errors import WorkError
+from daemon.hub import Hub, HubSettings
+from daemon.store import Store
+from daemon.supervisor import Supervisor
+from daemon.web_server import PortUnavailableError, listen, serve_on
+from drivers.base import Driver
+from lowmaf.cells import CellSumsError, block_from_bytes
+from lowmaf.filters import Filters
+from lowmaf.maf_table import MafTable
+from lowmaf.settings import CurveSettings
+from web.app import create_app
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that was decided before anything was opened.
+
+    ``seconds`` None runs until told to stop. ``companion`` is one more task beside the daemon's own,
+    for a command that has something to show while it runs.
+    """
+
+    table: MafTable
+    make_driver: Callable[[], Driver]
+    estimator: str
+    filters: Filters
+    curve: CurveSettings
+    database: Path
+    keep_samples: bool
+    commit_interval_s: float
+    min_free_bytes: float
+    host: str
+    port: int
+    host_names: tuple[str, ...]
+    seconds: float | None = None
+    listening: Callable[[str], None] = lambda _: None
+    companion: Callable[[Hub], Coroutine[None, None, None]] | None = None
+
+
+def run(plan: Plan) -> None:
+    """Runs the daemon in an event loop of its own until it is told to stop (SIGTERM, SIGINT, time).
+
+    Raises:
+        WorkError: port in use, database not usable.
+    """
+    asyncio.run(_run(plan))
+
+
+async def _run(plan: Plan) -> None:
+    try:
+        listener = listen(plan.host, plan.port)
+    except PortUnavailableError as error:
+        raise WorkError(str(error)) from None
+    with contextlib.closing(listener):
+        async with await Store.open(
+            plan.database, commit_interval_s=plan.commit_interval_s, min_free_bytes=plan.min_free_bytes
+        ) as store:
+            table = await store.put_table(plan.table)
+            hub = Hub(
+                HubSettings(
+                    version("lowmaf"), table, plan.estimator, plan.filters, plan.curve, plan.keep_samples
+                ),
+                store,
+            )
+            await carry_on(hub, store)
+            store.before_commit = hub.save
+            app = create_app(hub, version=version("lowmaf"), host_names=plan.host_names)
+            supervisor = Supervisor(plan.make_driver, hub)
+            tasks: list[Coroutine[None, None, None]] = [
+                supervisor.run(),
+                hub.check_held_out(),
+                store.watch(),
+                serve_on(app, listener, listening=plan.listening),
+            ]
+            if plan.companion is not None:
+                tasks.append(plan.companion(hub))
+            await _until_told(tasks, plan.seconds)
+
+
+async def carry_on(hub: Hub, store: Store) -> None:
+    """Gives the hub what earlier drives with this MAF table have taught, and the locked cells."""
+    pipeline = hub.pipeline
+    kept = [
+        session for session in await store.sessions() if session.maf_table_revision == pipeline.table.revision
+    ]
+    pipeline.epoch = max((session.epoch for session in kept), default=pipeline.epoch)
+    for session in kept:
+        usable = session.included and session.epoch == pipeline.epoch
+        if not usable or (pipeline.estimator == "curve" and session.estimator != "curve"):
+            continue
+        blocks = {}
+        for number, data in (await store.blocks(session.id)).items():
+            try:
+                blocks[number] = block_from_bytes(pipeline.table.cells, data)
+            except CellSumsError as error:
+                logger.warning("session %d, block %d is left out: %s", session.id, number, error)
+        pipeline.restore(session.id, blocks, await store.counts(session.id))
+    pipeline.lock(await store.locks(pipeline.table.revision))
+
+
+async def _until_told(tasks: Sequence[Coroutine[None, None, None]], seconds: float | None) -> None:
+    """Runs the tasks until a signal, the time, or until one of them fails.
+
+    The source may end by itself (a recorded log): the dashboard then stays.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    running = [asyncio.create_task(task) for task in tasks]
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        async with asyncio.timeout(seconds):
+            waiting = {*running, stopping}
+            while stopping in waiting:
+                done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    task.result()
+    except TimeoutError:
+        pass
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+        for task in (*running, stopping):
+            task.cancel()
+        ended = await asyncio.gather(*running, return_exceptions=True)
+        for outcome in ended:
+            if isinstance(outcome, Exception):
+                logger.debug("while stopping: %s", outcome)
