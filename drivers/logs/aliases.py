@@ -74,14 +74,15 @@ ROLES: Mapping[str, Role] = {
         Role("stft_pct", "percent", _names(
             PERCENT, "a/f correction 1 (4-byte)", "a/f correction 1", "af correction 1", "afc",
             "fuel trim short term", "short term ft", "fuel correct", "f afr c %", "f afr c",
-            "short term fuel trim bank 1", "fuel trim bank 1 short term", "short term fuel % trim - bank 1",
+            "short term fuel trim bank 1", "fuel trim bank 1 short term",
+            "short term fuel % trim - bank 1",
             "short term fuel trim (primary sensor)", "short term fuel trim - bank 1", "short term fuel trim",
             "short fuel trim 1", "stft1", "stft b1", "stft",
         )),
         Role("ltft_pct", "percent", _names(
             PERCENT, "a/f learning 1 (4-byte)", "a/f learning 1", "af learning 1", "afl",
-            "fuel trim long term", "long term ft", "fuel learn", "f afr l %", "f afr l", "long term fuel trim bank 1",
-            "fuel trim bank 1 long term", "long term fuel % trim - bank 1", "long term fuel trim - bank 1",
+            "fuel trim long term", "long term ft", "fuel learn", "f afr l %", "f afr l",
+            "long term fuel trim bank 1", "fuel trim bank 1 long term", "long term fuel % trim - bank 1", "long term fuel trim - bank 1",
             "long term fuel trim", "long fuel trim 1", "ltft1", "ltft b1", "ltft",
         )),
         Role("fuel_loop", "state", (

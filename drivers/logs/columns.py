@@ -29,7 +29,7 @@ from lowmaf.samples import Floats
 HeadValues = Callable[[int], Floats]
 """Numbers of a column, by its index, in the first rows of the log; NaN where there is none."""
 
-HOTTEST_INTAKE_C = 55.0
+HOTTEST_INTAKE_C = 65.0
 HOTTEST_COOLANT_C = 130.0
 LARGEST_LOAD_G_REV = 10.0
 LARGEST_LAMBDA = 4.0
@@ -118,13 +118,15 @@ def _asked_column(role: str, text: str, headers: Sequence[Header]) -> Candidate:
             f"no column role {role!r}; {_nearest(role, list(ROLES))}roles are {', '.join(ROLES)}"
         )
     wanted = header_of(text)
-    for same in (
-        lambda header: header.text == wanted.text,
-        lambda header: header.text.casefold() == wanted.text.casefold(),
-        lambda header: header.name == wanted.name,
-    ):
-        for index, header in enumerate(headers):
-            if same(header):
+    spellings = (
+        [(header.text, wanted.text) for header in headers],
+        [(header.text.casefold(), wanted.text.casefold()) for header in headers],
+        [(header.name, wanted.name) for header in headers],
+    )
+    for pairs in spellings:
+        for index, (there, asked) in enumerate(pairs):
+            if there and there == asked:
+                header = headers[index]
                 alias = next((a for a in ROLES[role].aliases if a.name == header.name), None)
                 unit = header.unit or wanted.unit or (alias.unit if alias else _own_unit(role))
                 return Candidate(role, index, header, unit, alias.note if alias else "")
@@ -168,9 +170,8 @@ def resolve(found: Mapping[str, Sequence[Candidate]], values: HeadValues) -> Lay
     if "lambda_" in layout.columns and "lambda_target" not in layout.columns:
         header = layout.columns.pop("lambda_").header.text
         layout.warnings.append(f"{header} is not used: a measured lambda needs its commanded one beside it")
-    temperatures = [layout.columns[role] for role in ("iat_c", "ect_c") if role in layout.columns]
-    if len(temperatures) == 2:
-        _agree_on_temperature(layout, *temperatures, found)
+    if "iat_c" in layout.columns and "ect_c" in layout.columns:
+        _agree_on_temperature(layout, layout.columns["iat_c"], layout.columns["ect_c"], found)
     return layout
 
 
@@ -235,8 +236,7 @@ def _temperature(role: str, known: Floats) -> tuple[Unit, str]:
     if (np.abs(celsius - np.round(celsius)) < 0.02).all() and (known != np.round(known)).any():
         return FAHRENHEIT, f"no unit: °F because every value ({span}) is a whole number of °C turned into °F"
     hottest = HOTTEST_INTAKE_C if role == "iat_c" else HOTTEST_COOLANT_C
-    met = float(np.median(known)) if role == "iat_c" else float(known.max())
-    if met > hottest:
+    if float(known.max()) > hottest:
         return FAHRENHEIT, f"no unit: °F because {span} °C is not plausible"
     return CELSIUS, f"no unit: taken as °C (values {span})"
 

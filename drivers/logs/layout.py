@@ -10,8 +10,14 @@ import numpy as np
 
 from drivers.logs.aliases import ROLES, TIME, WORDS, Header
 from drivers.logs.columns import Candidate, Column, HeadValues, candidates, resolve, shortened, time_unit
+from drivers.logs.fuel_loop import (
+    INFERRED_WITHIN,
+    OPEN_ABOVE_THROTTLE_PCT,
+    TRIM_ALIVE_S,
+    LoopCoding,
+    coding_from_values,
+)
 from drivers.logs.fuel_loop import WORDS as LOOP_WORDS
-from drivers.logs.fuel_loop import LoopCoding, coding_from_values
 from lowmaf.samples import Floats
 
 NEEDED_TRIMS = ("stft_pct", "ltft_pct")
@@ -64,12 +70,12 @@ def layout_of(headers: Sequence[Header], asked: Mapping[str, str], values: HeadV
         ColumnError: a column that the user named does not exist.
     """
     found = candidates(headers, asked)
-    missing = [words for words in _missing(found)]
+    missing = _missing(found)
     if missing:
         raise LayoutError(_what_is_missing(missing, headers))
     time = _time(found[TIME], values)
     chosen = resolve(found, values)
-    coding, inferred, warnings = _coding(chosen.columns, values, asked)
+    coding, inferred, warnings = _coding(chosen.columns, values)
     if time[1]:
         chosen.inferred.insert(0, time[1])
     if "maf_v" not in chosen.columns:
@@ -152,9 +158,7 @@ def _known(values: Floats) -> Floats:
     return known
 
 
-def _coding(
-    columns: dict[str, Column], values: HeadValues, asked: Mapping[str, str]
-) -> tuple[LoopCoding, list[str], list[str]]:
+def _coding(columns: Mapping[str, Column], values: HeadValues) -> tuple[LoopCoding, list[str], list[str]]:
     """How the state of the fuel loop is coded, what was concluded, and what to warn of."""
     column = columns.get("fuel_loop")
     if column is None:
@@ -175,9 +179,9 @@ def _coding(
 
 
 def _inference_words(columns: Mapping[str, Column]) -> str:
-    signs = ["the short-term trim was not 0 in the last 3 s"]
+    signs = [f"the short-term trim was not 0 in the last {TRIM_ALIVE_S:g} s"]
     if "lambda_target" in columns:
-        signs.append("the commanded mixture is within 5 % of stoichiometric")
+        signs.append(f"the commanded mixture is within {100 * INFERRED_WITHIN:g} % of stoichiometric")
     if "throttle_pct" in columns:
-        signs.append("the throttle is at most 70 % open")
+        signs.append(f"the throttle is at most {OPEN_ABOVE_THROTTLE_PCT:g} % open")
     return f"closed loop: where {' and '.join(signs)}"

@@ -53,6 +53,7 @@ class LogReader:
         self._require_flag = require_flag
         self._decimal_comma = decimal_comma
         self._format = ""
+        self._encoding = ""
         self._sampler: Sampler | None = None
         self._first_layout: LogLayout | None = None
 
@@ -75,7 +76,7 @@ class LogReader:
         return LogSummary(
             name=self.name,
             format=self._format,
-            encoding=self._text.encoding,
+            encoding=self._encoding,
             rows=sampler.rows,
             unusable={reason: count for reason, count in sampler.unusable.items() if count},
             columns={column.role: column.header.text for column in (layout.time, *layout.columns.values())},
@@ -141,6 +142,9 @@ class LogReader:
                 self.name, "the log has no closed-loop flag, and --require-flag refuses to infer it"
             )
         self._format = recognised.format
+        self._encoding = self._text.encoding
+        if self._encoding == "utf-8" and not recognised.is_utf8:
+            self._encoding = "cp1252"
         return recognised
 
     def _met_warnings(self, sampler: Sampler) -> list[str]:

@@ -20,10 +20,12 @@ HEAD_ROWS = 2000
 class RecognisedLog:
     """A log while it is read. ``dialect`` and ``layout`` hold for the part that :meth:`parts` gave last.
 
-    ``body`` is what of the head follows the names of the columns.
+    ``body`` is what of the head follows the names of the columns; ``is_utf8`` whether all of the head is
+    UTF-8.
     """
 
-    def __init__(self, name: str, dialect: Dialect, layout: LogLayout, body: bytes) -> None:
+    def __init__(self, name: str, dialect: Dialect, layout: LogLayout, body: bytes, is_utf8: bool) -> None:
+        self.is_utf8 = is_utf8
         self.format = name
         self.dialect = dialect
         self.layout = layout
@@ -89,7 +91,15 @@ def recognise_log(
         _refuse_without_rows(dialect, lines)
     preamble = [decoded(line) for line in lines[: dialect.header_line]]
     name = format_name(preamble, dialect.headers, dialect.separator)
-    return RecognisedLog(name, dialect, layout, head[at:])
+    return RecognisedLog(name, dialect, layout, head[at:], _is_utf8(looked_at))
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _refuse_without_rows(dialect: Dialect, lines: list[bytes]) -> None:
