@@ -182,6 +182,17 @@ async def test_status_is_the_heartbeat_when_nothing_changes() -> None:
             assert loop.time() - asked_s < 1.5
 
 
+async def test_a_link_that_is_lost_is_told_before_the_next_heartbeat() -> None:
+    board = FakeBoard()
+    loop = asyncio.get_running_loop()
+    async with serving(create_app(board, version="1.2.3")) as url, listening(url) as listener:
+        await listener.next("status")
+        changed_s = loop.time()
+        board.set_link("waiting", "waiting for ignition")
+        assert (await listener.next("status")).document["link"]["words"] == "waiting for ignition"
+        assert loop.time() - changed_s < 0.8
+
+
 async def test_a_client_that_leaves_is_forgotten() -> None:
     board = FakeBoard()
     app = create_app(board, version="1.2.3")

@@ -24,7 +24,10 @@ MIN_INTERVAL_S = 0.1
 """At most ten events of each kind per second."""
 
 STATUS_INTERVAL_S = 1.0
-"""A status goes out at least this often: the heartbeat by which a page knows that it is not stale."""
+"""A status goes out this often, and at once when it says something else in words.
+
+It is the heartbeat by which a page knows that it is not stale.
+"""
 
 RETRY_MS = 500
 """What browsers are told to wait before they come back after the stream ended."""
@@ -51,6 +54,7 @@ class EventStream:
         self._newest: dict[str, Event] = {}
         self._number = 0
         self._status_due_s = 0.0
+        self._status_gist: tuple[object, ...] = ()
         self._news = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
         self._listeners = 0
@@ -128,7 +132,9 @@ class EventStream:
         self._publish_change("table", rendition.body)
         self._publish_change("live", encode_json(live_document(self._board.live(), status.link)))
         now_s = asyncio.get_running_loop().time()
-        if now_s >= self._status_due_s:
+        gist = (status.link.state, status.healthy, status.nothing_accepted_because)
+        if now_s >= self._status_due_s or gist != self._status_gist:
+            self._status_gist = gist
             self._status_due_s = now_s + STATUS_INTERVAL_S - MIN_INTERVAL_S / 2
             document = status_document(status, snapshot.counts, self._listeners)
             self._publish("status", encode_json(document))

@@ -1,43 +1,48 @@
-// Sets the chosen theme before the first paint. A classic script in the head, because a module
-// would run only after the page has been drawn once in the wrong colours.
+// Sets the theme before the first paint: the phone's own, or the one chosen. A classic script in
+// the head, because a module would run only after the page has been drawn in the wrong colours.
 "use strict";
 
 (() => {
   const KEY = "lowmaf.theme";
-  const THEMES = ["auto", "light", "dark", "sun"];
   const WORDS = { auto: "Auto", light: "Light", dark: "Dark", sun: "Sun" };
+  const CHOICES = Object.keys(WORDS);
+  const dark = matchMedia("(prefers-color-scheme: dark)");
 
   function kept() {
     try {
-      const theme = localStorage.getItem(KEY);
-      return THEMES.includes(theme) ? theme : "auto";
+      const choice = localStorage.getItem(KEY);
+      return CHOICES.includes(choice) ? choice : "auto";
     } catch {
       return "auto"; // storage is switched off in this browser
     }
   }
 
-  function keep(theme) {
+  function keep(choice) {
     try {
-      localStorage.setItem(KEY, theme);
+      localStorage.setItem(KEY, choice);
     } catch {
       // storage is switched off in this browser: the choice lasts as long as the page
     }
   }
 
-  let theme = kept();
-  document.documentElement.dataset.theme = theme;
+  let choice = kept();
 
-  document.addEventListener("DOMContentLoaded", () => {
+  function show() {
+    document.documentElement.dataset.theme = choice === "auto" ? (dark.matches ? "dark" : "light") : choice;
     const button = document.getElementById("theme");
-    const show = () => {
-      document.documentElement.dataset.theme = theme;
-      button.textContent = `Theme: ${WORDS[theme]}`;
-    };
-    button.addEventListener("click", () => {
-      theme = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length];
-      keep(theme);
+    if (button !== null) {
+      button.textContent = `Theme: ${WORDS[choice]}`;
+    }
+  }
+
+  show();
+  dark.addEventListener("change", show);
+  document.addEventListener("DOMContentLoaded", () => {
+    show();
+    document.getElementById("theme").addEventListener("click", () => {
+      choice = CHOICES[(CHOICES.indexOf(choice) + 1) % CHOICES.length];
+      keep(choice);
       show();
     });
-    show();
   });
 })();

@@ -1,0 +1,378 @@
+"""The dashboard in a real Chromium: on a phone and a desk, live, cut off, and with hostile names."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import re
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_asyncio
+from fakes import FakeBoard, live_reading, realistic_snapshot, serving
+from playwright.async_api import Browser, Page, Route, async_playwright, expect
+
+from lowmaf.snapshot import DataWarning
+from web.app import create_app
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
+
+PHONE = {"width": 360, "height": 740}
+DESK = {"width": 1366, "height": 900}
+OUTPUT = Path(__file__).parent / "output"
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest_asyncio.fixture(loop_scope="module", scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        words = "no Chromium on this machine (sudo apt install chromium)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(words)
+        pytest.skip(words)
+    async with async_playwright() as playwright:
+        launched = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield launched
+        await launched.close()
+
+
+@contextlib.asynccontextmanager
+async def opened(
+    browser: Browser, url: str, *, size: dict[str, int] = PHONE, scheme: Any = "dark"
+) -> AsyncIterator[Page]:
+    """A page of its own; fails if it complained or asked another server for anything."""
+    context = await browser.new_context(viewport=size, color_scheme=scheme)
+    page = await context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("console", lambda message: complaints.append(message.text) if _is_complaint(message) else None)
+    page.on("dialog", lambda dialog: complaints.append(f"dialog {dialog.message}"))
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith(url) else complaints.append(f"asked {request.url}"),
+    )
+    try:
+        await page.goto(url)
+        yield page
+        assert complaints == []
+    finally:
+        await context.close()
+
+
+def _is_complaint(message: Any) -> bool:
+    """Errors and warnings, but for those by which Chromium tells that the server is not there now."""
+    gone = "net::ERR_CONNECTION_REFUSED" in message.text or "net::ERR_INCOMPLETE" in message.text
+    return message.type in ("error", "warning") and not gone and "409" not in message.text
+
+
+async def until(condition: Any) -> None:
+    async with asyncio.timeout(5.0):
+        while not condition():  # noqa: ASYNC110 - the page changes it, from another process
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("device", "size"), [("phone", PHONE), ("desk", DESK)])
+async def test_everything_is_shown_and_fits(
+    browser: Browser, device: str, size: dict[str, int], scheme: str
+) -> None:
+    board = FakeBoard()
+    async with (
+        serving(create_app(board, version="1.2.3")) as url,
+        opened(browser, url, size=size, scheme=scheme) as page,
+    ):
+        await expect(page.locator("#link .word")).to_have_text("Learning")
+        await expect(page.locator("#link .words")).to_have_text("SSM on CAN, ECU 4D12044006 answers")
+        await expect(page.locator("#link .figures")).to_contain_text("24 samples/s · 72 % of")
+        await expect(page.locator('[data-channel="maf_v"] b')).to_have_text("2.41")
+        await expect(page.locator('[data-channel="trim_pct"] b')).to_have_text("−0.8")
+        await expect(page.locator('[data-channel="iat_c"] b')).to_have_text("–")
+        await expect(page.locator("#live .verdict")).to_contain_text("This sample: counted (so far)")
+        await expect(page.locator("#progress .place")).to_have_text("48–66\u00a0g/s")
+        await expect(page.locator("#truth .figure")).to_have_text("RMSE 0.84\u00a0% over 33\u00a0cells")
+        await expect(page.locator("#warnings li")).to_contain_text("No coolant temperature")
+        await expect(page.locator("#table tbody tr")).to_have_count(54)
+        await expect(page.locator("#curve .estimate").first).to_be_attached()
+        await expect(page.locator("#curve .truth")).to_have_count(1)
+        await expect(page.locator("#curve .cursor")).to_have_attribute("visibility", "visible")
+        await expect(page.locator('#verdicts [data-verdict="open_loop"]')).to_contain_text("open loop")
+        await expect(page.locator("#about")).to_contain_text("lowmaf 1.2.3")
+        await expect(page.locator("#stale")).to_be_hidden()
+        await page.screenshot(path=OUTPUT / f"{device}-{scheme}.png", full_page=True)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+        too_wide = await page.evaluate(
+            """() => [...document.querySelectorAll("body *")].filter((node) => {
+                const box = node.getBoundingClientRect();
+                return box.width > 1 && (box.right > innerWidth + 0.5 || box.left < -0.5);
+            }).map((node) => node.outerHTML.slice(0, 80))"""
+        )
+        assert too_wide == []
+        overlapping = await page.evaluate(
+            """() => [...document.querySelectorAll("#table tbody tr")].flatMap((row) => {
+                const boxes = [...row.querySelectorAll("th, td")].map((node) => node.getBoundingClientRect());
+                return boxes.flatMap((one, at) => boxes.slice(at + 1).filter((other) =>
+                    one.left < other.right - 1 && other.left < one.right - 1 &&
+                    one.top < other.bottom - 1 && other.top < one.bottom - 1));
+            }).length"""
+        )
+        assert overlapping == 0
+
+
+async def test_a_cell_is_told_in_words_and_numbers(browser: Browser) -> None:
+    board = FakeBoard()
+    async with serving(create_app(board, version="1.2.3")) as url, opened(browser, url) as page:
+        rows = page.locator("#table tbody tr")
+        await expect(rows).to_have_count(54)
+        snapshot = board.newest
+        for state in ("measured", "weak", "interpolated", "empty", "locked"):
+            cell = [str(other) for other in snapshot.states].index(state)
+            row = rows.nth(cell)
+            await expect(row.locator(".state")).to_contain_text(state)
+            await expect(row.locator(".volts")).to_have_text(f"{snapshot.table.maf_v[cell]:.2f} V")
+        measured = rows.nth(10)
+        correction, stderr = snapshot.correction_pct[10], snapshot.stderr_pct[10]
+        words = f"{correction:+.1f} % ± {1.96 * stderr:.1f}".replace("-", "−")
+        await expect(measured.locator(".correction")).to_have_text(words)
+        assert snapshot.proposed_gs is not None
+        await expect(measured.locator(".proposed")).to_have_text(f"{snapshot.proposed_gs[10]:.2f} g/s")
+        await expect(rows.last.locator(".correction")).to_have_text("–")
+        await expect(rows.last.locator(".proposed")).to_have_text("stays")
+
+
+async def test_live_values_arrive_and_the_table_follows_the_current_cell(browser: Browser) -> None:
+    board = FakeBoard()
+    async with serving(create_app(board, version="1.2.3")) as url, opened(browser, url) as page:
+        current = page.locator("#table tr[aria-current=true]")
+        await expect(current.locator(".volts")).to_have_text("2.44 V")
+        scroller = page.locator("#table .scroller")
+        before = await scroller.evaluate("node => node.scrollTop")
+        board.reading = live_reading(4.5, verdict="transient")
+        board.touch()
+        await expect(page.locator('[data-channel="maf_v"] b')).to_have_text("4.50")
+        await expect(page.locator("#live .verdict")).to_contain_text(
+            "not counted: air flow is changing too fast"
+        )
+        await expect(current).to_have_count(1)
+        await expect(current.locator(".volts")).to_have_text("4.51 V")
+        assert await scroller.evaluate("node => node.scrollTop") > before
+        box, inside = await scroller.bounding_box(), await current.bounding_box()
+        assert box is not None
+        assert inside is not None
+        assert box["y"] <= inside["y"] <= box["y"] + box["height"]
+        await page.locator("#follow").uncheck()
+        kept = await scroller.evaluate("node => node.scrollTop")
+        board.reading = live_reading(1.0)
+        board.touch()
+        await expect(current.locator(".volts")).to_have_text("0.98 V")
+        assert await scroller.evaluate("node => node.scrollTop") == kept
+        correction = board.newest.correction_pct.copy()
+        correction[10] = -7.77
+        board.newest = dataclasses.replace(board.newest, revision=99, correction_pct=correction)
+        board.touch()
+        await expect(page.locator("#table tbody tr").nth(10).locator(".correction b")).to_have_text("−7.8 %")
+
+
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [("connecting", "Connecting"), ("waiting", "Waiting"), ("paused", "Paused"), ("ended", "Ended")],
+)
+async def test_the_state_of_the_link_is_one_word_and_a_sentence(
+    browser: Browser, state: str, word: str
+) -> None:
+    board = FakeBoard()
+    board.set_link(state, f"words about {state}")
+    async with serving(create_app(board, version="1.2.3")) as url, opened(browser, url) as page:
+        await expect(page.locator("#link .word")).to_have_text(word)
+        await expect(page.locator("#link .words")).to_have_text(f"words about {state}")
+        assert await page.locator("#link [aria-live=polite] .words").count() == 1
+
+
+async def test_why_nothing_counts_and_what_is_wrong_is_said(browser: Browser) -> None:
+    board = FakeBoard()
+    board.set_status(nothing_accepted_s=40.4, nothing_accepted_because="coolant 61 °C, needs 70 °C")
+    async with serving(create_app(board, version="1.2.3")) as url, opened(browser, url) as page:
+        await expect(page.locator("#link .word")).to_have_text("Not counting")
+        await expect(page.locator("#link .why")).to_have_text(
+            "Nothing accepted for 40 s: coolant 61 °C, needs 70 °C"
+        )
+        board.set_status(healthy=False, unhealthy_because="no sample for 12 s although the link is up")
+        await expect(page.locator("#link .word")).to_have_text("Trouble")
+        await expect(page.locator("#link .why")).to_have_text("no sample for 12 s although the link is up")
+        board.set_status(healthy=True, nothing_accepted_s=None, nothing_accepted_because=None)
+        await expect(page.locator("#link .word")).to_have_text("Learning")
+        await expect(page.locator("#link .why")).to_be_hidden()
+
+
+async def test_page_without_data_is_grey_and_recovers_within_two_seconds(browser: Browser) -> None:
+    loop = asyncio.get_running_loop()
+    async with contextlib.AsyncExitStack() as pages:
+        async with serving(create_app(FakeBoard(), version="1.2.3")) as url:
+            page = await pages.enter_async_context(opened(browser, url))
+            await expect(page.locator("#link .word")).to_have_text("Learning")
+        await expect(page.locator("#stale")).to_contain_text("Stale since", timeout=6000)
+        await expect(page.locator("#stale")).to_contain_text(re.compile(r"no data for \d+ s"))
+        await expect(page.locator("#link .word")).to_have_text("No data")
+        await expect(page.locator("body")).to_have_class("is-stale")
+        await expect(page.locator('[data-channel="maf_v"] b')).to_have_text("2.41")
+        await page.screenshot(path=OUTPUT / "phone-stale.png")
+        board = FakeBoard(realistic_snapshot(revision=1, seed=2))
+        board.reading = live_reading(3.0)
+        board.set_status(version="2.0.0")
+        async with serving(create_app(board, version="2.0.0"), int(url.rstrip("/").rpartition(":")[2])):
+            started_s = loop.time()
+            await expect(page.locator('[data-channel="maf_v"] b')).to_have_text("3.00")
+            assert loop.time() - started_s < 2.0
+            await expect(page.locator("#about")).to_contain_text("lowmaf 2.0.0")
+            await expect(page.locator("#stale")).to_be_hidden()
+            await expect(page.locator("body")).not_to_have_class("is-stale")
+
+
+async def test_a_stream_that_never_speaks_is_opened_anew(browser: Browser) -> None:
+    """Phones freeze streams without an error, and the page must not wait for one."""
+    asked: list[Route] = []
+
+    async def hold_up_the_first(route: Route) -> None:
+        asked.append(route)
+        if len(asked) > 1:
+            await route.continue_()
+
+    async with serving(create_app(FakeBoard(), version="1.2.3")) as url:
+        context = await browser.new_context(viewport=PHONE)
+        page = await context.new_page()
+        await page.route("**/api/v1/stream", hold_up_the_first)
+        await page.goto(url)
+        await expect(page.locator("#link .word")).to_have_text("Learning", timeout=8000)
+        assert len(asked) == 2
+        await context.close()
+
+
+async def test_a_hidden_page_lets_go_of_its_stream(browser: Browser) -> None:
+    app = create_app(FakeBoard(), version="1.2.3")
+    set_visibility = """(state) => {
+        Object.defineProperty(document, "visibilityState", { value: state, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+    }"""
+    async with serving(app) as url, opened(browser, url) as page:
+        await until(lambda: app.state.events.listeners == 1)
+        await page.evaluate(set_visibility, "hidden")
+        await until(lambda: app.state.events.listeners == 0)
+        await page.evaluate(set_visibility, "visible")
+        await until(lambda: app.state.events.listeners == 1)
+        await page.evaluate("window.dispatchEvent(new PageTransitionEvent('pagehide'))")
+        await until(lambda: app.state.events.listeners == 0)
+        await page.evaluate("window.dispatchEvent(new PageTransitionEvent('pageshow'))")
+        await until(lambda: app.state.events.listeners == 1)
+
+
+async def test_hostile_names_are_shown_and_never_run(browser: Browser) -> None:
+    hostile = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>'
+    snapshot = dataclasses.replace(
+        realistic_snapshot(), warnings=(DataWarning("x", hostile, blocks_flash=True),)
+    )
+    table = dataclasses.replace(snapshot.table, name=hostile)
+    board = FakeBoard(dataclasses.replace(snapshot, table=table))
+    board.set_link("running", hostile)
+    board.set_status(version=hostile, nothing_accepted_s=99.0, nothing_accepted_because=hostile, session=None)
+    async with serving(create_app(board, version="1.2.3")) as url, opened(browser, url) as page:
+        for place in ("#link .words", "#link .why", "#warnings li", "#about"):
+            await expect(page.locator(place)).to_contain_text(hostile)
+        await page.get_by_role("button", name="Table for RomRaider").click()
+        await expect(page.locator("#take .reasons")).to_contain_text(hostile)
+        assert await page.locator("main img, main script, footer img").count() == 0
+        assert await page.evaluate("window.hacked") is None
+        assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+async def test_theme_follows_the_phone_until_one_is_chosen_and_is_kept(browser: Browser) -> None:
+    async with serving(create_app(FakeBoard(), version="1.2.3")) as url, opened(browser, url) as page:
+        root, button = page.locator("html"), page.locator("#theme")
+        await expect(root).to_have_attribute("data-theme", "dark")
+        await page.emulate_media(color_scheme="light")
+        await expect(root).to_have_attribute("data-theme", "light")
+        for words, theme in (("Light", "light"), ("Dark", "dark"), ("Sun", "sun")):
+            await button.click()
+            await expect(button).to_have_text(f"Theme: {words}")
+            await expect(root).to_have_attribute("data-theme", theme)
+        await page.reload()
+        await expect(root).to_have_attribute("data-theme", "sun")
+        await expect(page.locator("#link .word")).to_have_text("Learning")
+        await page.screenshot(path=OUTPUT / "phone-sun.png", full_page=True)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+        await button.click()
+        await expect(button).to_have_text("Theme: Auto")
+        await expect(root).to_have_attribute("data-theme", "light")
+
+
+async def test_the_table_to_flash_is_text_to_select_or_the_reasons_against_it(browser: Browser) -> None:
+    board = FakeBoard()
+    async with serving(create_app(board, version="1.2.3")) as url, opened(browser, url) as page:
+        await expect(page.locator("#take > .words")).to_contain_text("Held-out check passed")
+        await page.get_by_role("button", name="Table for RomRaider").click()
+        text = page.get_by_role("textbox", name="Table for RomRaider")
+        await expect(text).to_have_value(re.compile(r"^\[Table2D\]\n0\.9\t"))
+        await text.focus()
+        assert await text.evaluate("node => node.selectionEnd - node.selectionStart") > 300
+        board.newest = realistic_snapshot(revision=50, passed=False)
+        board.touch()
+        await expect(page.locator("#take > .words")).to_contain_text("Held-out check failed")
+        await page.get_by_role("button", name="Table for RomRaider").click()
+        await expect(page.locator("#take .reasons li")).to_contain_text("held-out check failed")
+        await expect(text).to_be_hidden()
+
+
+async def test_type_and_targets_are_large_enough_for_a_moving_car(browser: Browser) -> None:
+    async with serving(create_app(FakeBoard(), version="1.2.3")) as url, opened(browser, url) as page:
+        await expect(page.locator("#link .word")).to_have_text("Learning")
+        assert (
+            await page.locator("body").evaluate("node => parseFloat(getComputedStyle(node).fontSize)") >= 18
+        )
+        assert "tabular-nums" in await page.locator('[data-channel="rpm"] b').evaluate(
+            "node => getComputedStyle(node).fontVariantNumeric"
+        )
+        for target in await page.locator("button, a.button, label").all():
+            box = await target.bounding_box()
+            assert box is not None
+            assert box["height"] >= 48
+            assert box["width"] >= 48
+
+
+async def test_an_empty_board_says_that_it_waits(browser: Browser) -> None:
+    board = FakeBoard()
+    board.reading = None
+    board.newest = dataclasses.replace(
+        board.newest,
+        correction_pct=board.newest.correction_pct * float("nan"),
+        stderr_pct=board.newest.stderr_pct * float("nan"),
+        hits=board.newest.hits * 0,
+        states=tuple([type(board.newest.states[0]).EMPTY] * 54),
+        counts=dataclasses.replace(board.newest.counts, seen=0, accepted=0, pending=0, rejected={}),
+        warnings=(),
+        held_out=None,
+        drive_next=(),
+    )
+    board.set_status(truth=None, sample_rate_hz=None, last_sample_age_s=None)
+    board.set_link("waiting", "waiting for ignition")
+    async with serving(create_app(board, version="1.2.3")) as url, opened(browser, url) as page:
+        await expect(page.locator("#link .word")).to_have_text("Waiting")
+        await expect(page.locator("#link .words")).to_have_text("waiting for ignition")
+        await expect(page.locator('[data-channel="maf_v"] b')).to_have_text("–")
+        await expect(page.locator("#progress .words")).to_have_text("0 of 54 cells measured, 0 weak")
+        await expect(page.locator("#verdicts .words").first).to_have_text("No sample has been judged yet")
+        await expect(page.locator("#truth")).to_be_hidden()
+        await expect(page.locator("#warnings")).to_be_hidden()
+        await expect(page.locator("#curve svg")).to_have_attribute("aria-label", "No cell is measured yet.")
+        await page.screenshot(path=OUTPUT / "phone-empty.png", full_page=True)

@@ -1,0 +1,95 @@
+"""The dashboard's files, without a browser: nothing from elsewhere, nothing run from text, colours that can be read."""
+
+from __future__ import annotations
+
+import gzip
+import re
+from pathlib import Path
+
+import pytest
+
+from web.app import STATIC
+
+SCRIPTS = sorted(STATIC.rglob("*.js"))
+FILES = sorted(path for path in STATIC.rglob("*") if path.is_file())
+
+
+def short(path: Path) -> str:
+    return str(path.relative_to(STATIC))
+
+
+@pytest.mark.parametrize("path", FILES, ids=short)
+def test_nothing_is_loaded_from_elsewhere(path: Path) -> None:
+    text = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
+    assert not re.search(r"https?:|//[a-z0-9-]+\.[a-z]|@import|url\(", text)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=short)
+def test_text_is_never_run_or_parsed_as_markup(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\b|new Function", text)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=short)
+def test_imports_lead_to_files(path: Path) -> None:
+    for target in re.findall(r'from "([^"]+)"', path.read_text(encoding="utf-8")):
+        assert (path.parent / target).is_file(), target
+
+
+@pytest.mark.parametrize("path", sorted((STATIC / "panels").glob("*.js")), ids=short)
+def test_every_panel_renders_and_is_drawn(path: Path) -> None:
+    assert "export function render(board)" in path.read_text(encoding="utf-8")
+    app = (STATIC / "app.js").read_text(encoding="utf-8")
+    assert f'import * as {path.stem} from "./panels/{path.name}";' in app
+    panels = re.search(r"const PANELS = \[(.*)\];", app)
+    assert panels
+    assert path.stem in panels[1].split(", ")
+
+
+def test_page_has_no_inline_script_or_style() -> None:
+    page = (STATIC / "index.html").read_text(encoding="utf-8")
+    assert not re.search(r"<style|\sstyle=|\son[a-z]+=", page)
+    assert re.findall(r"<script[^>]*>(.*?)</script>", page, re.DOTALL) == ["", ""]
+
+
+def test_page_is_light_enough_for_a_hotspot() -> None:
+    packed = sum(len(gzip.compress(path.read_bytes())) for path in FILES)
+    assert packed <= 60_000
+
+
+# ---- colours
+
+
+def themes() -> dict[str, dict[str, str]]:
+    """Theme → variable → value; dark and sun override light."""
+    css = (STATIC / "app.css").read_text(encoding="utf-8")
+    blocks = re.findall(r'^:root(?:\[data-theme="(\w+)"\])? \{(.*?)^\}', css, re.DOTALL | re.MULTILINE)
+    found = {name or "light": dict(re.findall(r"--([\w-]+): (#\w+);", body)) for name, body in blocks}
+    return {name: {**found["light"], **colours} for name, colours in found.items()}
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of sRGB (WCAG 2.2)."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    dark, light = sorted((luminance(one), luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark", "sun"])
+@pytest.mark.parametrize("ground", ["panel", "ground", "now"])
+@pytest.mark.parametrize("text", ["ink", "soft", "good", "wait", "bad"])
+def test_text_can_be_read_in_every_theme(theme: str, ground: str, text: str) -> None:
+    colours = themes()[theme]
+    assert contrast(colours[text], colours[ground]) >= 4.5
+
+
+@pytest.mark.parametrize("theme", ["light", "dark", "sun"])
+@pytest.mark.parametrize("mark", ["estimate", "truth", "now-edge", "plus", "minus", "hits"])
+def test_marks_can_be_seen_in_every_theme(theme: str, mark: str) -> None:
+    colours = themes()[theme]
+    assert contrast(colours[mark], colours["panel"]) >= 3.0
