@@ -68,7 +68,7 @@ def _checks(document: Mapping[str, Any], refusals: Sequence[str]) -> Iterator[st
 def _cells(document: Mapping[str, Any]) -> Iterator[str]:
     table = document["maf_table"]
     yield f"{table['name']}, estimator {document['estimator']}"
-    yield "     V     g/s  corr. %      95 % interval      hits   eff.  state        g/s new"
+    yield "     V     g/s  corr. %      95 % interval      hits   eff.  state       g/s new"
     for cell in document["cells"]:
         interval = cell["ci95_pct"]
         between = _NONE if interval is None else f"{interval[0]:+7.2f} to {interval[1]:+7.2f}"
@@ -77,7 +77,7 @@ def _cells(document: Mapping[str, Any]) -> Iterator[str]:
             f"{cell['maf_v']:6.3f} {_number(cell['flow_gs'], '.2f'):>7} "
             f"{_number(cell['correction_pct'], '+.2f'):>8} {between:>18} {_count(cell['hits']):>9} "
             f"{_number(cell['effective_hits'], '.1f'):>6}  {cell['state']:<12}"
-            f"{_number(cell['proposed_gs'], '.2f') if changed else '':>8}"
+            f"{_number(cell['proposed_gs'], '.2f') if changed else '':>7}"
         )
 
 

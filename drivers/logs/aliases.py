@@ -82,8 +82,9 @@ ROLES: Mapping[str, Role] = {
         Role("ltft_pct", "percent", _names(
             PERCENT, "a/f learning 1 (4-byte)", "a/f learning 1", "af learning 1", "afl",
             "fuel trim long term", "long term ft", "fuel learn", "f afr l %", "f afr l",
-            "long term fuel trim bank 1", "fuel trim bank 1 long term", "long term fuel % trim - bank 1", "long term fuel trim - bank 1",
-            "long term fuel trim", "long fuel trim 1", "ltft1", "ltft b1", "ltft",
+            "long term fuel trim bank 1", "fuel trim bank 1 long term",
+            "long term fuel % trim - bank 1", "long term fuel trim - bank 1", "long term fuel trim",
+            "long fuel trim 1", "ltft1", "ltft b1", "ltft",
         )),
         Role("fuel_loop", "state", (
             *_names(STATUS, "cl/ol fueling", "cl/ol", "cl/ol status", note="subaru"),

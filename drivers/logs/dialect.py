@@ -13,6 +13,9 @@ from drivers.logs.units import unit_of
 
 SEPARATORS = (",", ";", "\t")
 HEADER_WITHIN_LINES = 200
+SURE_NAMES = 4
+NAMES_LINES = 3
+"""After a line with this many known names only so many more are looked at: some logs name columns twice."""
 
 _DECIMAL_COMMA = re.compile(r'^\s*"?[+-]?\d+,\d+"?\s*[%A-Za-z]*\s*$')
 _KNOWN_NAMES = frozenset(alias.name for role in ROLES.values() for alias in role.aliases)
@@ -49,6 +52,8 @@ def recognise(
     asked = {header_of(text).name for text in wanted}
     best: tuple[int, int, int, str, list[str]] | None = None
     for index, line in enumerate(lines[:HEADER_WITHIN_LINES]):
+        if best is not None and best[0] >= SURE_NAMES and index > NAMES_LINES - best[1]:
+            break
         for separator in SEPARATORS:
             if separator.encode() not in line:
                 continue

@@ -23,7 +23,8 @@ class LineGrid:
     ``text`` (bytes with :data:`PADDING` in front); ``separators`` offsets of all separators and line
     ends in it, after one sentinel; ``first`` (n,) index of each line's first separator among them;
     ``fields`` (n,) how many fields each line has; ``quoted`` (n,) whether a line has a quote, so that
-    a separator in it may be part of a field.
+    a separator in it may be part of a field; ``spaced`` whether the block has spaces at all;
+    ``uniform`` how many fields every line has, 0 where they differ.
     """
 
     text: NDArray[np.uint8]
@@ -31,6 +32,8 @@ class LineGrid:
     first: Offsets
     fields: Offsets
     quoted: NDArray[np.bool_]
+    spaced: bool
+    uniform: int
 
     @staticmethod
     def of(block: bytes, separator: str) -> LineGrid:
@@ -45,15 +48,23 @@ class LineGrid:
         if b'"' in block:
             quotes = np.flatnonzero(text == ord('"'))
             quoted[np.unique(np.searchsorted(separators[line_ends], quotes))] = True
-        return LineGrid(text, separators, first, line_ends - first + 1, quoted)
+        fields = line_ends - first + 1
+        uniform = int(fields[0]) if fields.size and (fields == fields[0]).all() else 0
+        return LineGrid(text, separators, first, fields, quoted, b" " in block, uniform)
 
     def __len__(self) -> int:
         return int(self.first.size)
 
     def field(self, lines: Offsets, column: int) -> tuple[Offsets, Offsets]:
         """Begin and end of field ``column`` of the given lines, without the spaces around it."""
-        at = self.first[lines] + column
-        return self._trimmed(self.separators[at - 1] + 1, self.separators[at])
+        every = self.uniform
+        if every and lines.size == len(self):
+            begin = self.separators[column:-1:every] + 1
+            end = self.separators[column + 1 :: every]
+        else:
+            at = self.first[lines] + column
+            begin, end = self.separators[at - 1] + 1, self.separators[at]
+        return self._trimmed(begin, end) if self.spaced else (begin, end)
 
     def numbers(self, lines: Offsets, column: int) -> Numbers:
         """Field ``column`` of the given lines as numbers."""

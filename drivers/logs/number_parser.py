@@ -9,7 +9,6 @@ power of ten up to 10**15, both exact in a double, is correctly rounded.
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +32,8 @@ _HIGH1 = _U(0x8080808080808080)
 _HIGH4 = _U(0xF0F0F0F0F0F0F0F0)
 _SIXES = _U(0x0606060606060606)
 _DIGITS = _U(0x3333333333333333)
-_ALL = _U(0xFFFFFFFFFFFFFFFF)
+_KEPT = np.array([0, *(~0 << 8 * (8 - count) & 0xFFFFFFFFFFFFFFFF for count in range(1, 9))], dtype=np.uint64)
+"""Masks of the last 0 to 8 characters of a word."""
 _MAX_EXACT = _U(1 << 53)
 
 
@@ -49,37 +49,35 @@ def parse_numbers(text: NDArray[np.uint8], start: Offsets, end: Offsets) -> Numb
     """Numbers from ``text[start:end]`` of each field; ``text`` begins with :data:`PADDING` spare bytes."""
     if not start.size:
         return Numbers(np.empty(0), np.empty(0, dtype=np.bool_))
-    first = text[np.minimum(start, text.size - 1)]
-    signed = ((first == ord("-")) | (first == ord("+"))) & (end > start)
+    first = text[start]
+    minus = first == ord("-")
+    signed = (minus | (first == ord("+"))) & (end > start)
     length = end - start - signed
-    words = np.lib.stride_tricks.sliding_window_view(text, 8)
-    packed = np.ascontiguousarray(words[end - 8]).view(_native_little(np.uint64)).reshape(-1).astype(_U)
+    words = np.ndarray((text.size - 7,), np.dtype("<u8"), text, strides=(1,))
+    packed = words[end - 8].astype(_U, copy=False)
     if int(length.max()) <= 8:
         whole, decimals, good = _short(packed, length)
     else:
-        before = np.ascontiguousarray(words[np.maximum(end - 16, 0)]).view(_native_little(np.uint64))
-        whole, decimals, good = _long(packed, before.reshape(-1).astype(_U), length)
+        before = words[np.maximum(end - 16, 0)].astype(_U, copy=False)
+        whole, decimals, good = _long(packed, before, length)
     values = whole.astype(np.float64) / _POWERS[decimals]
-    np.negative(values, out=values, where=signed & (first == ord("-")))
+    np.negative(values, out=values, where=signed & minus)
     empty = end == start
     good &= ~empty
     values[~good] = np.nan
     return Numbers(values, good | empty)
 
 
-def _native_little(kind: type[np.uint64]) -> np.dtype[np.uint64]:
-    """Words as they lie in the text: the first character in the lowest byte."""
-    return np.dtype(kind).newbyteorder("<") if sys.byteorder == "big" else np.dtype(kind)
-
-
 def _short(word: Words, length: Offsets) -> tuple[Words, Offsets, Mask]:
     """Numbers of at most 8 characters, right-aligned in ``word``."""
     word = _blank_before(word, length)
     dot, below = _lowest_dot(word)
-    decimals = np.where(dot != 0, _bytes_above(below), 0)
-    word = np.where(dot != 0, _without_dot(word, below, _U(0x30)), word)
-    good = _only_digits(word) & (length - (dot != 0) >= 1) & (length <= 8)
-    return _eight_digits(word), decimals, good
+    dotted = dot != 0
+    if not dotted.any():
+        return _eight_digits(word), np.zeros(length.size, dtype=np.int64), _only_digits(word) & (length >= 1)
+    decimals = np.where(dotted, _bytes_above(below), 0)
+    word = np.where(dotted, _without_dot(word, below, _U(0x30)), word)
+    return _eight_digits(word), decimals, _only_digits(word) & (length > dotted)
 
 
 def _long(last: Words, before: Words, length: Offsets) -> tuple[Words, Offsets, Mask]:
@@ -101,9 +99,10 @@ def _long(last: Words, before: Words, length: Offsets) -> tuple[Words, Offsets, 
 
 
 def _blank_before(word: Words, length: Offsets) -> Words:
-    """The last ``length`` characters, with '0' before them."""
-    kept = np.where(length > 0, _ALL << (_U(8) * (8 - np.clip(length, 1, 8)).astype(_U)), _U(0))
-    return (word & kept) | (_ZEROS & ~kept)
+    """The last ``length`` (0 to 8) characters, with '0' before them."""
+    kept = _KEPT[length]
+    blanked: Words = (word & kept) | (_ZEROS & ~kept)
+    return blanked
 
 
 def _lowest_dot(word: Words) -> tuple[Words, Words]:
@@ -111,12 +110,14 @@ def _lowest_dot(word: Words) -> tuple[Words, Words]:
     other = word ^ _DOTS
     dots = ~(((other & _LOW7) + _LOW7) | other | _LOW7)
     dot = dots & (~dots + _U(1))
-    return dot, np.where(dot != 0, (dot >> _U(7)) - _U(1), _U(0))
+    below = dot >> _U(7)
+    below -= below != 0
+    return dot, below
 
 
 def _bytes_above(below: Words) -> Offsets:
     """Characters after the dot, from the mask of those before it."""
-    after: Offsets = (7 - np.bitwise_count(below) // 8).astype(np.int64)
+    after: Offsets = 7 - (np.bitwise_count(below) >> 3).astype(np.int64)
     return after
 
 

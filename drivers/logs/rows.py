@@ -96,6 +96,8 @@ class Rows:
         if self.irregular:
             rows |= np.isin(self.lines, list(self.irregular))
         chosen = np.flatnonzero(rows)
+        if not chosen.size:
+            return
         fields = self.grid.texts(self.lines[chosen], index)
         for row, field in zip(chosen.tolist(), fields, strict=True):
             cells = self.irregular.get(int(self.lines[row]))

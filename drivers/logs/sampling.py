@@ -95,8 +95,8 @@ class Sampler:
         holes = steps > GAP_S
         self.gaps += int(np.count_nonzero(holes))
         self.samples += int(t_s.size)
-        for step in steps[~holes & (steps > 0.0)].tolist():
-            self.driven_s += step
+        driven = steps[~holes & (steps > 0.0)]
+        self.driven_s = float(np.cumsum(np.concatenate(([self.driven_s], driven)))[-1])
         self._last_s = float(t_s[-1])
         self.duration_s = max(self.duration_s, self._last_s)
 
