@@ -13,6 +13,9 @@ from daemon.config_sections import SECTIONS, Config, SourceSettings
 from daemon.config_values import ValueProblemError, checked, from_environment, shown
 from daemon.errors import UsageError
 from daemon.toml_lines import KeyPath, key_lines, line_of
+from drivers.base import DriverOptionError
+from drivers.clock import WallClock
+from drivers.registry import DRIVERS, create
 
 ENVIRONMENT_PREFIX = "LOWMAF_"
 
@@ -110,7 +113,9 @@ class _Reading:
         others = {key: given for key, given in self._given[name].items() if key not in section_keys(kind)}
         section = self._build(kind, name)
         if isinstance(section, SourceSettings):
-            return replace(section, options={key: given.value for key, given in others.items()})
+            section = replace(section, options={key: given.value for key, given in others.items()})
+            self._check_driver(section, others)
+            return section
         for key, given in others.items():
             self._complain(given, _unknown_key(name, key))
         return section
@@ -138,12 +143,36 @@ class _Reading:
                 self._complain(self._in_file(name), f"[{name}] {error}")
             return kind()
 
+    def _check_driver(self, source: SourceSettings, options: Mapping[str, _Given]) -> None:
+        """Lets the driver check its options; where they fail together, each alone, to find its line."""
+        whole = _driver_complaint(source.driver, source.options)
+        if whole is None:
+            return
+        if source.driver not in DRIVERS:
+            self._complain(self._given["source"].get("driver", self._in_file("source")), f"[source] {whole}")
+            return
+        alone = [
+            (given, _driver_complaint(source.driver, {key: given.value})) for key, given in options.items()
+        ]
+        found = [(given, what) for given, what in alone if what is not None]
+        for given, what in found or [(self._in_file("source"), whole)]:
+            self._complain(given, f"[source] {what}")
+
     def _in_file(self, *key: str) -> _Given:
         line = line_of(key, self._lines)
         return _Given(None, line, f"{self._path}:{line}")
 
     def _complain(self, given: _Given, what: str) -> None:
         self.problems.append((given.line, f"{given.where}: {what}"))
+
+
+def _driver_complaint(driver: str, options: Mapping[str, Any]) -> str | None:
+    """What the driver has against its options, None where nothing; it opens no device."""
+    try:
+        create(driver, options, WallClock())
+    except DriverOptionError as error:
+        return str(error)
+    return None
 
 
 def _unknown_section(name: str, content: Any) -> str:

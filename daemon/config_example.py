@@ -6,15 +6,19 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_type_hints
 
 from daemon.config import ENVIRONMENT_PREFIX, section_keys
-from daemon.config_sections import SECTIONS
+from daemon.config_sections import SECTIONS, SourceSettings
 from daemon.config_values import allowed, shown
+from drivers.clock import WallClock
+from drivers.registry import DRIVERS, create
 
 _WIDTH = 100
+_LISTED_CHOICES = 12
 
 _HEADING = f"""\
 Configuration of lowmaf. Every key stands here with its default: what you leave out stays as shown.
@@ -29,11 +33,45 @@ def example_text() -> str:
     for name, kind in SECTIONS.items():
         purpose = (kind.__doc__ or "").partition("\n")[0]
         parts.append(f"\n# ---- {purpose.replace('``', '')}\n[{name}]")
-        for key, (hint, spec) in section_keys(kind).items():
-            limits = allowed(hint, spec.metadata)
-            explained = f"{spec.metadata['meaning']} ({limits})" if limits else spec.metadata["meaning"]
-            parts.append(f"{_comment(explained)}\n{key} = {_toml(spec.default, spec.metadata)}")
+        parts += [
+            _entry(key, spec.default, spec.metadata["meaning"], allowed(hint, spec.metadata), spec.metadata)
+            for key, (hint, spec) in section_keys(kind).items()
+        ]
+        if kind is SourceSettings:
+            parts += _driver_options()
     return "\n".join(parts) + "\n"
+
+
+def _driver_options() -> Iterator[str]:
+    """The options of the default driver, and those of the others commented out."""
+    for name in sorted(DRIVERS, key=lambda name: name != SourceSettings().driver):
+        options: Any = cast("Any", create(name, {}, WallClock())).options
+        hints = get_type_hints(type(options))
+        entries = [
+            _entry(
+                spec.name, spec.default, spec.metadata["words"], _limits(hints[spec.name], spec.metadata), {}
+            )
+            for spec in fields(options)
+        ]
+        if name == SourceSettings().driver:
+            yield from entries
+        else:
+            yield f'#\n# Instead, driver = "{name}" with these options:\n#'
+            yield from (
+                textwrap.indent(entry, "# ", lambda _: True).replace("# # ", "#   ") for entry in entries
+            )
+
+
+def _limits(hint: Any, meta: Mapping[str, Any]) -> str:
+    """What an option may be, where that is short enough to read."""
+    if len(meta["choices"]) > _LISTED_CHOICES or (meta["low"] is None and not meta["choices"]):
+        return ""
+    return allowed(hint, meta)
+
+
+def _entry(key: str, default: Any, meaning: str, limits: str, meta: Mapping[str, Any]) -> str:
+    explained = f"{meaning} ({limits})" if limits else meaning
+    return f"{_comment(explained)}\n{key} = {_toml(default, meta)}"
 
 
 def _toml(value: Any, meta: Mapping[str, Any]) -> str:

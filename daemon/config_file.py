@@ -9,7 +9,7 @@ from typing import Any
 
 MAX_FILE_BYTES = 1_000_000
 
-_PLACE_IN_MESSAGE = re.compile(r"\s*\(at line (\d+), column (\d+)\)$")
+_PLACE_IN_MESSAGE = re.compile(r"\s*\(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
 
 
 class ConfigFileError(ValueError):
@@ -28,13 +28,17 @@ def read_toml(path: Path) -> tuple[str, dict[str, Any]]:
     except RecursionError:
         raise ConfigFileError(f"{path}: not valid TOML: brackets are nested too deeply") from None
     except ValueError as error:
-        message = str(error)
-        place = _PLACE_IN_MESSAGE.search(message)
-        if place is None:
-            raise ConfigFileError(f"{path}: not valid TOML: {message}") from None
-        line, column = place.groups()
-        what = message[: place.start()]
-        raise ConfigFileError(f"{path}:{line}:{column}: not valid TOML: {what}") from None
+        raise ConfigFileError(_with_place(path, text, str(error))) from None
+
+
+def _with_place(path: Path, text: str, message: str) -> str:
+    """The parser's message, with the line and column that it names at its end moved to the front."""
+    place = _PLACE_IN_MESSAGE.search(message)
+    if place is None:
+        return f"{path}: not valid TOML: {message}"
+    end = text.count("\n") + 1, len(text) - text.rfind("\n")
+    line, column = place["line"] or end[0], place["column"] or end[1]
+    return f"{path}:{line}:{column}: not valid TOML: {message[: place.start()]}"
 
 
 def _read_text(path: Path) -> str:

@@ -41,7 +41,7 @@ class DatabaseLock:
     def __init__(self, database: Path) -> None:
         """Raises :class:`StoreError` if the folder is not writable or another program has the lock."""
         self.database = database
-        self._path = database.with_name(f"{database.name}-lock")
+        self._path = _lock_path(database)
         try:
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
@@ -67,6 +67,35 @@ class DatabaseLock:
         os.close(self._descriptor)
 
 
+def check_place(path: Path) -> bool:
+    """Whether there is a database of ours at ``path`` already. Changes nothing.
+
+    Raises:
+        StoreError: a database cannot be there: no folder, not writable, or somebody else's file.
+    """
+    if not path.parent.is_dir():
+        raise StoreError(f"{path}: there is no folder {path.parent}; make it or name another database")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise StoreError(f"{path}: the folder {path.parent} is not writable")
+    if path.exists() and not path.is_file():
+        raise StoreError(f"{path}: not a file")
+    try:
+        with path.open("rb") as file:
+            start = file.read(100)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be read: {error.strerror}") from None
+    ours = _lock_path(path).exists() or start[68:72] == APPLICATION_ID.to_bytes(4, "big")
+    if start and not start.startswith(MAGIC) and not ours:
+        raise StoreError(f"{path}: not a SQLite database; name another file")
+    return ours
+
+
+def _lock_path(database: Path) -> Path:
+    return database.with_name(f"{database.name}-lock")
+
+
 def prepare(path: Path) -> tuple[DatabaseLock, tuple[StoreNotice, ...]]:
     """Makes sure that ``path`` is a whole database of this program's version, and locks it. Blocks.
 
@@ -77,15 +106,7 @@ def prepare(path: Path) -> tuple[DatabaseLock, tuple[StoreNotice, ...]]:
         StoreError: not writable, no such folder, somebody else's file, made by a newer lowmaf, in use.
     """
     path = path.resolve()
-    if not path.parent.is_dir():
-        raise StoreError(f"{path}: there is no folder {path.parent}; make it or name another database")
-    if path.exists() and not path.is_file():
-        raise StoreError(f"{path}: not a file")
-    start = _start_of(path)
-    locked_before = path.with_name(f"{path.name}-lock").exists()
-    ours = locked_before or start[68:72] == APPLICATION_ID.to_bytes(4, "big")
-    if start and not start.startswith(MAGIC) and not ours:
-        raise StoreError(f"{path}: not a SQLite database; name another file")
+    ours, locked_before = check_place(path), _lock_path(path).exists()
     lock = DatabaseLock(path)
     try:
         try:
@@ -108,16 +129,6 @@ def is_disk_full(error: sqlite3.Error) -> bool:
 def error_words(error: sqlite3.Error) -> str:
     """What an SQLite error means for the owner."""
     return "no room left on the disk" if is_disk_full(error) else str(error)
-
-
-def _start_of(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(100)
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def _make_ready(path: Path) -> None:

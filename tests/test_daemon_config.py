@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import tomllib
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,8 @@ from daemon.config import ConfigError, load_config, section_keys
 from daemon.config_example import example_text
 from daemon.config_sections import SECTIONS, Config
 from daemon.toml_lines import key_lines
+from drivers.clock import WallClock
+from drivers.registry import DRIVERS, create
 from lowmaf.filters import Filters
 
 
@@ -168,6 +172,7 @@ def test_the_environment_overrides_the_file(write) -> None:
     config = load_config(
         write("[web]\nport = 81\nhost = '0.0.0.0'\n[source]\nchannel = 'can0'\n"),
         {
+            "LOWMAF_SOURCE_DRIVER": "ssm-can",
             "LOWMAF_WEB_PORT": "82",
             "LOWMAF_WEB_HOST_NAMES": "car.example, pi",
             "LOWMAF_STORAGE_KEEP_SAMPLES": "False",
@@ -207,6 +212,9 @@ def test_the_example_shows_every_key_as_it_is_by_default(project: Path) -> None:
     written = (project / "config.example.toml").read_text(encoding="utf-8")
     assert written == example_text(), "run: python -m daemon.config_example > config.example.toml"
     document = tomllib.loads(written)
+    simulator = create("simulator", {}, WallClock())
+    for option, default in asdict(simulator.options).items():
+        assert document["source"].pop(option) == default
     assert {name: set(content) for name, content in document.items()} == {
         name: set(section_keys(kind)) for name, kind in SECTIONS.items()
     }
@@ -216,9 +224,36 @@ def test_the_example_is_accepted_and_changes_nothing(project: Path, write) -> No
     example = load_config(project / "config.example.toml", {})
     nothing = load_config(write(""), {})
     for name in SECTIONS:
-        if name != "storage":
+        if name not in ("storage", "source"):
             assert getattr(example, name) == getattr(nothing, name), name
     assert example.storage.database.parent == project
+    assert example.source.driver == nothing.source.driver
+
+
+def test_the_example_shows_the_options_of_every_driver(project: Path) -> None:
+    written = (project / "config.example.toml").read_text(encoding="utf-8")
+    for name in DRIVERS:
+        assert f'driver = "{name}"' in written
+        for option in asdict(create(name, {}, WallClock()).options):
+            assert re.search(rf"^(# )?{option} = ", written, re.MULTILINE), f"{name}: {option}"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("driver = 'ssm-cam'", "2: [source] no driver 'ssm-cam', did you mean 'ssm-can'?; known: "),
+        ("speed = 0", "2: [source] driver simulator, option speed: met 0"),
+        ("driver = 'ssm-can'\nbitrat = 1", "3: [source] driver ssm-can has no option 'bitrat', did you mean"),
+    ],
+)
+def test_the_driver_has_its_say(write, text: str, expected: str) -> None:
+    (problem,) = problems(write(f"[source]\n{text}\n"))
+    assert problem.startswith(expected)
+
+
+def test_every_wrong_option_of_the_driver_is_told(write) -> None:
+    path = write("[source]\nspeed = 'fast'\nseed = 3\ndrive = 'moon'\n")
+    assert [problem.partition(":")[0] for problem in problems(path)] == ["2", "4"]
 
 
 def test_every_key_says_what_it_means() -> None:

@@ -1,0 +1,66 @@
+"""``lowmaf check``: says what is wrong with a configuration, or what it would run. Opens no device."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+from daemon.config import load_config
+from daemon.config_sections import Config
+from daemon.errors import UsageError
+from daemon.planning import plan_from
+from daemon.store_opening import check_place
+from daemon.store_records import StoreError
+from lowmaf.filters import Filters
+from lowmaf.maf_table import MafTable
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``lowmaf check``."""
+    parser.epilog = "example: lowmaf check --config config.example.toml"
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="configuration, TOML")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints what would run.
+
+    Raises:
+        UsageError: what is wrong, one line per error.
+    """
+    config = load_config(options.config, os.environ)
+    plan = plan_from(config)
+    try:
+        exists = check_place(config.storage.database.resolve())
+    except StoreError as error:
+        raise UsageError(f"{config.path}: [storage] database: {error}") from None
+    print(f"{config.path} is fine. It would run:")
+    for what, words in _summary(config, plan.table, database_exists=exists):
+        print(f"  {what:10} {words}")
+    return 0
+
+
+def _summary(config: Config, table: MafTable, *, database_exists: bool) -> Iterator[tuple[str, str]]:
+    yield "car", config.vehicle.name
+    given = "".join(f", {name} {value}" for name, value in config.source.options.items())
+    yield "source", f"{config.source.driver}{given}"
+    flow = "corrections only" if table.flow_gs is None else f"to {table.flow_gs[-1]:.0f} g/s"
+    span = f"{table.maf_v[0]:.2f} to {table.maf_v[-1]:.2f} V"
+    yield "MAF table", f"{table.name}: {table.cells} cells, {span}, {flow}"
+    yield "estimator", config.estimator.name
+    yield "filters", ", ".join(_filters(config.filters)) or "none but closed loop"
+    samples = "cells and samples" if config.storage.keep_samples else "cells only"
+    state = "there already" if database_exists else "new"
+    yield "database", f"{config.storage.database} ({state}), {samples}"
+    host = f"[{config.web.host}]" if ":" in config.web.host else config.web.host
+    yield "dashboard", f"http://{host}:{config.web.port}" if config.web.port else f"{host}, any free port"
+
+
+def _filters(filters: Filters) -> Iterator[str]:
+    for spec in fields(filters):
+        value = getattr(filters, spec.name)
+        if math.isfinite(value) and value != spec.metadata["off"]:
+            yield f"{spec.name} {value:g} {spec.metadata['unit']}"
