@@ -102,7 +102,7 @@ async def test_everything_is_shown_and_fits(
         await expect(page.locator('[data-channel="trim_pct"] b')).to_have_text("−0.8")
         await expect(page.locator('[data-channel="iat_c"] b')).to_have_text("–")
         await expect(page.locator("#live .verdict")).to_contain_text("This sample: counted (so far)")
-        await expect(page.locator("#progress .place")).to_have_text("48–66\u00a0g/s")
+        await expect(page.locator("#progress .place")).to_have_text("48–\u206066\u00a0g/s")
         await expect(page.locator("#truth .figure")).to_have_text("RMSE 0.84\u00a0% over 33\u00a0cells")
         await expect(page.locator("#warnings li")).to_contain_text("No coolant temperature")
         await expect(page.locator("#table tbody tr")).to_have_count(54)
@@ -286,15 +286,32 @@ async def test_hostile_names_are_shown_and_never_run(browser: Browser) -> None:
     table = dataclasses.replace(snapshot.table, name=hostile)
     board = FakeBoard(dataclasses.replace(snapshot, table=table))
     board.set_link("running", hostile)
+    board.set_status(storage={"notices": [{"code": "x", "message": f"store: {hostile}"}]})
     board.set_status(version=hostile, nothing_accepted_s=99.0, nothing_accepted_because=hostile, session=None)
     async with serving(create_app(board, version="1.2.3")) as url, opened(browser, url) as page:
-        for place in ("#link .words", "#link .why", "#warnings li", "#about"):
+        for place in ("#link .words", "#link .why", "#warnings li.blocks", "#about"):
             await expect(page.locator(place)).to_contain_text(hostile)
+        await expect(page.locator("#warnings li").nth(1)).to_contain_text(f"store: {hostile}")
         await page.get_by_role("button", name="Table for RomRaider").click()
         await expect(page.locator("#take .reasons")).to_contain_text(hostile)
         assert await page.locator("main img, main script, footer img").count() == 0
         assert await page.evaluate("window.hacked") is None
         assert await page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"]
+
+
+async def test_where_to_drive_next_is_a_stretch_of_weak_cells_if_the_daemon_names_none(
+    browser: Browser,
+) -> None:
+    board = FakeBoard(dataclasses.replace(realistic_snapshot(), drive_next=()))
+    async with serving(create_app(board, version="1.2.3")) as url, opened(browser, url) as page:
+        weak = [at for at, state in enumerate(board.newest.states) if state == "weak"]
+        table = board.newest.table
+        assert table.flow_gs is not None
+        first, last = weak[0], weak[4]  # hits fall with voltage
+        flow = f"{table.flow_gs[first]:.0f}–\u2060{table.flow_gs[last]:.0f}\u00a0g/s"
+        await expect(page.locator("#progress .place")).to_have_text(flow)
+        volts = f"{table.maf_v[first]:.2f}–\u2060{table.maf_v[last]:.2f}\u00a0V"
+        await expect(page.locator("#progress .detail")).to_have_text(volts)
 
 
 async def test_theme_follows_the_phone_until_one_is_chosen_and_is_kept(browser: Browser) -> None:

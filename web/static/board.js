@@ -17,6 +17,11 @@
  * @property {string} message
  * @property {boolean} blocks_flash
  *
+ * @typedef {object} StoreNotice
+ * @property {string} code
+ * @property {string} message
+ * @property {undefined} [blocks_flash]
+ *
  * @typedef {object} DriveNext
  * @property {[number, number]} maf_v
  * @property {[number, number] | null} flow_gs
@@ -66,7 +71,7 @@
  * @property {{verdict: string, words: string, count: number}[]} verdicts
  * @property {number | null} nothing_accepted_s
  * @property {string | null} nothing_accepted_because
- * @property {Record<string, unknown>} storage
+ * @property {{notices?: StoreNotice[]}} storage
  * @property {boolean} healthy
  * @property {string | null} unhealthy_because
  * @property {{error_pct: number[], rmse_pct: number | null, cells: number} | null} truth

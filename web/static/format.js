@@ -33,13 +33,14 @@ export function count(value) {
 }
 
 /**
+ * From–to, kept on one line by a word joiner.
  * @param {[number, number]} range
  * @param {number} digits
  */
 export function range([low, high], digits) {
   return low.toFixed(digits) === high.toFixed(digits)
     ? fixed(low, digits)
-    : `${fixed(low, digits)}–${fixed(high, digits)}`;
+    : `${fixed(low, digits)}–\u2060${fixed(high, digits)}`;
 }
 
 /** @param {number} seconds */

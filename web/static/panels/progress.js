@@ -2,6 +2,10 @@
 
 import { el, section, setText } from "../dom.js";
 import { range } from "../format.js";
+import { stretches } from "../plot.js";
+
+/** At most so many cells make the stretch that is named. */
+const STRETCH_CELLS = 5;
 
 function build() {
   const words = el("p.words");
@@ -51,13 +55,40 @@ export function render(board) {
  * @returns {[string, string]}
  */
 function advice({ table }) {
-  const next = table?.drive_next[0];
-  if (next === undefined) {
+  const next = table?.drive_next[0] ?? nearlyMeasured(table?.cells ?? []);
+  if (next === null) {
     return (table?.samples.accepted ?? 0) > 0
-      ? ["Anywhere", "No place would gain more than another."]
+      ? ["Anywhere", "Every cell that was driven is measured."]
       : ["Anywhere", "Warm the engine up and drive steadily."];
   }
   const volts = `${range(next.maf_v, 2)}\u00a0V`;
   const speed = next.rpm ? `about ${range(next.rpm, 0)}\u00a0rpm` : "";
   return next.flow_gs ? [`${range(next.flow_gs, 0)}\u00a0g/s`, [volts, speed].filter(Boolean).join(", ")] : [volts, speed];
+}
+
+/**
+ * Where the daemon names no place: the stretch of weak cells that has gathered most, since it takes
+ * the least to finish.
+ * @param {import("../board.js").Cell[]} cells
+ * @returns {Pick<import("../board.js").DriveNext, "maf_v" | "flow_gs" | "rpm"> | null}
+ */
+function nearlyMeasured(cells) {
+  const pieces = stretches(cells, (cell) => cell.state === "weak").flatMap((stretch) =>
+    Array.from({ length: Math.max(1, stretch.length - STRETCH_CELLS + 1) }, (_, at) =>
+      stretch.slice(at, at + STRETCH_CELLS),
+    ),
+  );
+  const gathered = (/** @type {import("../board.js").Cell[]} */ piece) =>
+    piece.reduce((sum, cell) => sum + cell.hits, 0);
+  const best = pieces.sort((one, other) => gathered(other) - gathered(one))[0];
+  if (best === undefined) {
+    return null;
+  }
+  const [first, last] = [best[0], best[best.length - 1]];
+  const flow = first.flow_gs !== null && last.flow_gs !== null;
+  return {
+    maf_v: [first.maf_v, last.maf_v],
+    flow_gs: flow ? /** @type {[number, number]} */ ([first.flow_gs, last.flow_gs]) : null,
+    rpm: null,
+  };
 }

@@ -1,4 +1,4 @@
-/** What the data say that the tuner must know before he trusts the table. */
+/** What the data and the store say that the tuner must know before he trusts the table. */
 
 import { el, section } from "../dom.js";
 
@@ -9,7 +9,7 @@ function build() {
 
 /** @param {import("../board.js").Board} board */
 export function render(board) {
-  const warnings = board.table?.warnings ?? [];
+  const warnings = [...(board.table?.warnings ?? []), ...(board.status?.storage.notices ?? [])];
   const view = board.view("warnings", build);
   view.root.hidden = warnings.length === 0;
   const wanted = JSON.stringify(warnings);
