@@ -56,6 +56,14 @@ def open_bus(interface: str, channel: str, bitrate: int) -> can.BusABC:
         raise DeviceUnavailableError(f"CAN bus {channel} ({interface}) cannot be opened: {error}") from error
 
 
+def frame_of(identifier: int, data: bytes) -> can.Message:
+    """A classic data frame with an 11-bit identifier."""
+    message = can.Message(arbitration_id=identifier, is_extended_id=False, dlc=len(data))
+    # every backend only reads the data, and the virtual bus copies immutable bytes for free
+    message.data = data  # type: ignore[assignment]
+    return message
+
+
 def check_allowed(payload: bytes) -> None:
     """Lets requests pass that read once.
 
@@ -144,9 +152,8 @@ class CanLink:
 
     def _transmit(self, frames: list[bytes]) -> None:
         for data in frames:
-            message = can.Message(arbitration_id=self._request_id, data=data, is_extended_id=False)
             try:
-                self._bus.send(message)
+                self._bus.send(frame_of(self._request_id, data))
             except (can.CanError, OSError) as error:
                 raise DeviceUnavailableError(
                     f"CAN bus {self._bus.channel_info} cannot send: {error}"

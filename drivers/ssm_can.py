@@ -16,7 +16,6 @@ from drivers.can_link import CanLink, LinkStoppedError, NoAnswerError, open_bus
 from drivers.clock import Clock
 from drivers.handoff import EndOfItemsError, Handoff
 from drivers.options import option, parse_options
-from drivers.ssm_frames import ReadRequest
 from drivers.ssm_reader import ReadingPlan, RefusedError, SsmReader
 from lowmaf.samples import SampleBatch
 
@@ -159,11 +158,11 @@ class _Polling:
         origin_s = self._clock.now()
         plan = self._find()
         connected(plan)
-        request, channels = plan.request, plan.channels
+        channels = plan.channels
         due_s = self._clock.now()
         last_good_s = time.monotonic()
         while not self._stop.is_set():
-            if self._take(plan, request, origin_s):
+            if self._take(plan, origin_s):
                 last_good_s = time.monotonic()
             elif time.monotonic() - last_good_s > self._options.silent_s:
                 self._deliver(channels)
@@ -190,10 +189,10 @@ class _Polling:
                         f"Is the ignition on, is the bitrate right?"
                     ) from error
 
-    def _take(self, plan: ReadingPlan, request: ReadRequest, origin_s: float) -> bool:
+    def _take(self, plan: ReadingPlan, origin_s: float) -> bool:
         """One sample; False where there was none, and it is counted why."""
         try:
-            at_s, values = self._reader.sample(plan, request)
+            at_s, values = self._reader.sample(plan)
         except NoAnswerError:
             self._counts.unanswered += 1
         except FrameError:

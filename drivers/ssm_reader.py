@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 from drivers.base import DeviceUnavailableError, FrameError
 from drivers.can_link import CanLink, NoAnswerError
@@ -32,9 +33,9 @@ class RefusedError(Exception):
         self.reply = reply
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ReadingPlan:
-    """What is asked for every sample.
+    """What is asked for every sample, all in one request so that all is of one moment.
 
     ``loop_address`` is the RAM address of the loop state, or None; ``asks_obd`` says that the
     state comes from OBD PID 03 instead. With neither the channel ``fuel_loop`` is not delivered.
@@ -45,22 +46,32 @@ class ReadingPlan:
     loop_address: int | None
     asks_obd: bool
 
-    @property
+    @cached_property
     def request(self) -> ReadRequest:
         addresses = [address for parameter in self.parameters for address in parameter.addresses]
         if self.loop_address is not None:
             addresses.append(self.loop_address)
         return ReadRequest(tuple(addresses))
 
-    @property
+    @cached_property
+    def request_bytes(self) -> bytes:
+        return self.request.to_bytes()
+
+    @cached_property
     def channels(self) -> tuple[str, ...]:
         """Channels of a sample, in the order of its values; engine load is derived."""
         names = [parameter.channel for parameter in self.parameters]
         if self.loop_address is not None or self.asks_obd:
             names.append("fuel_loop")
-        if "rpm" in names and "maf_gs" in names:
+        if self.load_of is not None:
             names.append("load_g_rev")
         return tuple(names)
+
+    @cached_property
+    def load_of(self) -> tuple[int, int] | None:
+        """Where air flow and engine speed stand among the parameters, or None where one is missing."""
+        names = [parameter.channel for parameter in self.parameters]
+        return (names.index("maf_gs"), names.index("rpm")) if {"maf_gs", "rpm"} <= set(names) else None
 
     @property
     def words(self) -> str:
@@ -104,14 +115,14 @@ class SsmReader:
             address = None
         return ReadingPlan(init.ecu_id, parameters, address, address is None and self._has_fuel_status())
 
-    def sample(self, plan: ReadingPlan, request: ReadRequest) -> tuple[float, list[float]]:
+    def sample(self, plan: ReadingPlan) -> tuple[float, list[float]]:
         """Time, s, and values in the order of ``plan.channels``; NaN where a value is impossible.
 
         Raises:
             RefusedError: the ECU refuses what it allowed before.
         """
-        payload, at_s = self._ask(request.to_bytes())
-        raw = ReadReply.from_bytes(payload, len(request.addresses)).values
+        payload, at_s = self._ask(plan.request_bytes)
+        raw = ReadReply.from_bytes(payload, len(plan.request.addresses)).values
         values = []
         at = 0
         for parameter in plan.parameters:
@@ -124,9 +135,10 @@ class SsmReader:
             values.append(fuel_loop(raw[at]))
         elif plan.asks_obd:
             values.append(self._fuel_status())
-        if "load_g_rev" in plan.channels:
-            rpm = values[plan.channels.index("rpm")]
-            values.append(60.0 * values[plan.channels.index("maf_gs")] / rpm if rpm > 0.0 else NAN)
+        if plan.load_of is not None:
+            flow_at, rpm_at = plan.load_of
+            rpm = values[rpm_at]
+            values.append(60.0 * values[flow_at] / rpm if rpm > 0.0 else NAN)
         return at_s, values
 
     def _fuel_status(self) -> float:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 import can
 
 from drivers.base import FrameError
+from drivers.can_link import frame_of
 from drivers.clock import Clock
 from drivers.isotp import IsoTp
 from drivers.obd_frames import CURRENT_DATA, PID_BYTES, CurrentDataReply, CurrentDataRequest
@@ -183,7 +184,7 @@ class SimulatedEcu:
 
     def _transmit(self, frames: list[bytes]) -> None:
         for data in frames:
-            self._bus.send(can.Message(arbitration_id=self._response_id, data=data, is_extended_id=False))
+            self._bus.send(frame_of(self._response_id, data))
 
 
 _SSM_CHANNELS = frozenset(

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from enum import StrEnum
 
 from drivers.can_link import open_bus
 from drivers.clock import Clock, ScaledClock
@@ -22,14 +23,18 @@ _LOWEST_RATE_HZ = 5.0  # of simulated time: less is too coarse for the estimator
 _WALL_RATE_HZ = 100.0  # requests per second of wall time that are enough
 
 
+def _choices(kind: type[StrEnum]) -> list[str]:
+    return [member.value for member in kind]
+
+
 @dataclass(frozen=True, slots=True)
 class SimulatorOptions:
     """What the configuration may say for ``driver = "simulator"``."""
 
     speed: float = option(1.0, "simulated time per wall time", low=0.1, high=100.0)
     seed: int = option(1, "draws the route and the disturbances", low=0, high=2**31)
-    drive: str = option("mixed", "where the car is driven", choices=list(DriveKind))
-    table_error: str = option("intake", "shape of the MAF table's error", choices=list(TableError))
+    drive: str = option("mixed", "where the car is driven", choices=_choices(DriveKind))
+    table_error: str = option("intake", "shape of the MAF table's error", choices=_choices(TableError))
     ect_start_c: float = option(60.0, "coolant at the start", unit="°C", low=-30.0, high=90.0)
     reads_ram: bool = option(True, "false: as a stock ROM on CAN, loop state from OBD only")
 

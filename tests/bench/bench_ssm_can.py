@@ -1,0 +1,87 @@
+"""What polling costs: ``python tests/bench/bench_ssm_can.py``, about 20 seconds.
+
+All on one in-process bus (python-can ``virtual``), driver and simulated ECU in threads of one
+process. CPU time is counted, not wall time, so that a busy machine changes little.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+import uuid
+from contextlib import aclosing
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from drivers.can_link import CanLink, open_bus
+from drivers.clock import ScaledClock, WallClock
+from drivers.simulator.car import Car
+from drivers.simulator.ecu import SimulatedEcu
+from drivers.simulator.settings import CarSettings
+from drivers.simulator.source import Simulator
+from drivers.ssm_reader import SsmReader
+
+SAMPLES = 3000
+
+
+def polling() -> None:
+    """Request, answer and decoding, back to back, with a car that stands still in time."""
+    channel = f"bench-{uuid.uuid4().hex}"
+    frozen = ScaledClock(1e-9, WallClock())
+    ecu = SimulatedEcu(open_bus("virtual", channel, 0), Car(CarSettings()), frozen)
+    ecu.start()
+    bus = open_bus("virtual", channel, 0)
+    reader = SsmReader(CanLink(bus, 0x7E0, 0x7E8, WallClock()))
+    plan = reader.plan(reader.identify())
+    wall_s, driver_s, process_s = time.monotonic(), time.thread_time(), time.process_time()
+    for _ in range(SAMPLES):
+        reader.sample(plan)
+    wall_s, driver_s = time.monotonic() - wall_s, time.thread_time() - driver_s
+    process_s = time.process_time() - process_s
+    bus.shutdown()
+    ecu.stop()
+    print(
+        f"{len(plan.request.addresses)} addresses per sample, {SAMPLES / wall_s:.0f} samples/s back to back"
+    )
+    for who, cpu_s in (("driver (with python-can)", driver_s), ("driver, bus and ECU", process_s)):
+        rate = 0.01 * SAMPLES / cpu_s
+        print(f"  {who}: {1e6 * cpu_s / SAMPLES:.0f} us per sample, {rate:.0f} samples/s per 1 % of a core")
+
+
+def car() -> None:
+    """The car alone, without a bus."""
+    simulated = Car(CarSettings())
+    cpu_s = time.process_time()
+    simulated.advance_to(600.0)
+    cpu_s = time.process_time() - cpu_s
+    step_us = 1e6 * cpu_s / 60_000
+    print(f"simulated car: {step_us:.1f} us per 10 ms step, {step_us / 10.0:.2f} ms per simulated second")
+
+
+async def whole(speed: float, wall_s: float = 6.0) -> None:
+    """The ``simulator`` driver as the daemon uses it."""
+    simulator = Simulator({"speed": speed}, WallClock())
+    samples = 0
+    async with aclosing(simulator.batches()) as batches:
+        await anext(batches)
+        started_s, cpu_s = time.monotonic(), time.process_time()
+        async for batch in batches:
+            samples += len(batch)
+            if time.monotonic() - started_s > wall_s:
+                break
+        elapsed_s = time.monotonic() - started_s
+        cpu_s = time.process_time() - cpu_s
+    rate = samples / elapsed_s
+    print(
+        f"simulator at speed {speed:g}: {rate:.1f} samples/s, {rate / speed:.1f} per simulated second, "
+        f"{100.0 * cpu_s / elapsed_s:.1f} % of a core"
+    )
+
+
+if __name__ == "__main__":
+    polling()
+    car()
+    for factor in (1.0, 20.0):
+        asyncio.run(whole(factor))
