@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from daemon.config_sections import Config
@@ -13,6 +14,8 @@ from drivers.registry import create
 from drivers.simulator.source import Simulator
 from lowmaf.maf_table import MafTable, MafTableError, default_axis
 from lowmaf.table_text import parse_table
+
+logger = logging.getLogger(__name__)
 
 MAX_TABLE_BYTES = 1_000_000
 
@@ -49,6 +52,7 @@ def plan_from(config: Config) -> Plan:
         host=config.web.host,
         port=config.web.port,
         host_names=config.web.host_names,
+        listening=lambda url: logger.info("dashboard at %s", url),
     )
 
 

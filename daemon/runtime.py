@@ -97,7 +97,7 @@ async def carry_on(hub: Hub, store: Store) -> None:
     kept = [
         session for session in await store.sessions() if session.maf_table_revision == pipeline.table.revision
     ]
-    pipeline.epoch = max((session.epoch for session in kept), default=pipeline.epoch)
+    pipeline.epoch = max([await store.epoch(), *(session.epoch for session in kept)])
     for session in kept:
         usable = session.included and session.epoch == pipeline.epoch
         if not usable or (pipeline.estimator == "curve" and session.estimator != "curve"):

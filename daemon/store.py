@@ -132,6 +132,10 @@ class Store(StoreReader):
         for cell in sorted(cells):
             self._add("INSERT INTO cell_locks VALUES (?, ?)", revision, cell)
 
+    def write_epoch(self, epoch: int) -> None:
+        """Keeps that a new epoch of learning began, also where no session of it has begun yet."""
+        self._add("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", str(epoch))
+
     # ---- writing at once: where that fails a notice says so and it is tried again
 
     async def begin_session(self, start: SessionStart, clock: ClockReading | None = None) -> int:

@@ -116,6 +116,11 @@ class StoreReader:
                 self._leave_out(f"chunk {position % CHUNKS_PER_SESSION} of the samples of session {session}")
             position += 1
 
+    async def epoch(self) -> int:
+        """The epoch of learning that was begun last, 1 before the first reset."""
+        rows = await self._read("SELECT value FROM meta WHERE key = 'epoch'")
+        return int(rows[0][0]) if rows else 1
+
     async def last_session(self) -> int:
         """Number of the newest session ever begun, 0 before the first. Numbers are not used again."""
         ((last,),) = await self._read("SELECT coalesce(max(seq), 0) FROM sqlite_sequence")

@@ -9,7 +9,7 @@ APPLICATION_ID = 0x4C4D4146
 
 _VERSION_1 = """
 CREATE TABLE meta (
-    -- facts about the file: schema_version (also in PRAGMA user_version)
+    -- facts about the file: schema_version (also in PRAGMA user_version), epoch of learning
     key TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -1,0 +1,266 @@
+"""The hub: counts that add up, commands, sessions that lose no sample, and what the board says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes import realistic_table
+
+from daemon.hub import Hub, HubSettings
+from daemon.runtime import carry_on
+from daemon.store import Store
+from daemon.store_records import SessionStart
+from lowmaf.filters import Filters
+from lowmaf.samples import SampleBatch
+from lowmaf.settings import CurveSettings
+from lowmaf.snapshot import CellState
+from web.board import Command, CommandRefusedError
+
+TABLE = realistic_table()
+
+
+class MemoryStore:
+    """Remembers what the hub hands over."""
+
+    def __init__(self) -> None:
+        self.starts: list[SessionStart] = []
+        self.ended: list[int] = []
+        self.samples: dict[int, int] = {}
+        self.blocks: dict[int, dict[int, bytes]] = {}
+        self.counts: dict[int, Mapping[str, int]] = {}
+        self.locks: frozenset[int] = frozenset()
+        self.epoch = 1
+
+    async def begin_session(self, start: SessionStart) -> int:
+        self.starts.append(start)
+        await asyncio.sleep(0)
+        return len(self.starts)
+
+    async def end_session(self, session: int) -> None:
+        self.ended.append(session)
+
+    def write_samples(self, session: int, batch: SampleBatch) -> None:
+        self.samples[session] = self.samples.get(session, 0) + len(batch)
+
+    def write_blocks(self, session: int, blocks: Mapping[int, bytes]) -> None:
+        self.blocks.setdefault(session, {}).update(blocks)
+
+    def write_counts(self, session: int, counts: Mapping[str, int]) -> None:
+        self.counts[session] = counts
+
+    def write_locks(self, cells: frozenset[int]) -> None:
+        self.locks = cells
+
+    def write_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def status(self) -> Mapping[str, Any]:
+        return {"database": "memory"}
+
+
+class Clock:
+    """Time that moves when told."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def settings(**changed: Any) -> HubSettings:
+    defaults: dict[str, Any] = {
+        "version": "0",
+        "table": TABLE,
+        "estimator": "curve",
+        "filters": Filters(),
+        "curve": CurveSettings(),
+    }
+    return HubSettings(**(defaults | changed))
+
+
+def steady(start_s: float, seconds: float, *, loop: float = 2.0, ect_c: float = 85.0) -> SampleBatch:
+    n = int(seconds * 10)
+    columns = {"maf_v": 1.8, "stft_pct": 1.5, "ltft_pct": 3.0, "fuel_loop": loop, "ect_c": ect_c}
+    return SampleBatch(
+        start_s + np.arange(n) / 10.0, {name: np.full(n, value) for name, value in columns.items()}
+    )
+
+
+async def test_samples_become_counts_cells_and_rows_in_the_store() -> None:
+    store = MemoryStore()
+    hub = Hub(settings(), store)
+    await hub.begin_session("test")
+    for second in range(60):
+        hub.take(steady(second, 1.0))
+    counts = hub.snapshot().counts
+    assert counts.seen == counts.accepted + sum(counts.rejected.values())
+    assert counts.seen + counts.pending == 600 == store.samples[1]
+    assert counts.accepted > 500
+    cell = int(np.abs(TABLE.maf_v - 1.8).argmin())
+    assert hub.live() is not None
+    assert hub.live().cell == cell  # type: ignore[union-attr]
+    assert hub.snapshot().correction_pct[cell] == pytest.approx(4.5, abs=1.0)
+    await hub.end_session()
+    assert hub.session() is None
+    assert hub.snapshot().counts.pending == 0
+    assert sum(store.counts[1].values()) == 600
+    assert sorted(store.blocks[1]) == [0, 1]
+    assert store.ended == [1]
+
+
+async def test_samples_without_a_session_are_not_taken() -> None:
+    store = MemoryStore()
+    hub = Hub(settings(), store)
+    hub.take(steady(0, 1.0))
+    assert hub.snapshot().counts.seen + hub.snapshot().counts.pending == 0
+    assert store.samples == {}
+
+
+async def test_change_is_told_to_those_who_wait() -> None:
+    hub = Hub(settings(), MemoryStore())
+    await hub.begin_session("test")
+    generation = await hub.changed(-1)
+    waiting = asyncio.create_task(hub.changed(generation))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    hub.take(steady(0, 1.0))
+    assert await asyncio.wait_for(waiting, 1.0) > generation
+
+
+async def test_revision_rises_with_every_change_and_the_curve_is_solved_at_most_once_a_second() -> None:
+    clock = Clock()
+    hub = Hub(settings(), MemoryStore(), now_s=clock)
+    await hub.begin_session("test")
+    hub.take(steady(0, 60.0))
+    first = hub.snapshot()
+    hub.take(steady(60, 60.0))
+    soon = hub.snapshot()
+    assert soon.revision > first.revision
+    assert soon.counts.seen > first.counts.seen
+    assert soon.correction_pct is first.correction_pct
+    clock.now_s += 1.0
+    hub.take(steady(120, 1.0))
+    assert hub.snapshot().correction_pct is not first.correction_pct
+
+
+async def test_reset_begins_a_new_epoch_and_session_without_losing_samples() -> None:
+    store = MemoryStore()
+    hub = Hub(settings(), store)
+    await hub.begin_session("test")
+    hub.take(steady(0, 60.0))
+    answer = asyncio.create_task(hub.command(Command("reset")))
+    await asyncio.sleep(0)
+    hub.take(steady(60, 1.0))
+    assert await answer == {"epoch": 2}
+    hub.take(steady(61, 30.0))
+    assert store.samples == {1: 610, 2: 300}
+    assert [start.epoch for start in store.starts] == [1, 2]
+    assert store.ended == [1]
+    assert store.epoch == 2
+    assert hub.snapshot().epoch == 2
+    assert hub.snapshot().counts.seen + hub.snapshot().counts.pending == 300
+    hub.save()
+    assert all(n >= 0 for n in store.counts[2].values())
+
+
+async def test_locked_cells_keep_their_flow() -> None:
+    store = MemoryStore()
+    hub = Hub(settings(), store)
+    assert await hub.command(Command("lock_cells", {"cells": [3, 1]})) == {"locked": [1, 3]}
+    assert await hub.command(Command("unlock_cells", {"cells": [1]})) == {"locked": [3]}
+    assert store.locks == {3}
+    assert hub.snapshot().states[3] is CellState.LOCKED
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        (Command("rest"), "no command 'rest'; there are reset, lock_cells"),
+        (Command("reset", {"now": True}), "reset takes no arguments, met now"),
+        (Command("lock_cells"), "list of cell numbers from 0 to 53"),
+        (Command("lock_cells", {"cells": []}), "list of cell numbers"),
+        (Command("lock_cells", {"cells": [54]}), "met 54"),
+        (Command("lock_cells", {"cells": [True]}), "met True"),
+        (Command("lock_cells", {"cells": ["1"]}), "met '1'"),
+    ],
+)
+async def test_commands_that_make_no_sense_say_what_is_allowed(command: Command, says: str) -> None:
+    hub = Hub(settings(), MemoryStore())
+    with pytest.raises(CommandRefusedError, match=says):
+        await hub.command(command)
+
+
+async def test_status_says_why_nothing_is_accepted() -> None:
+    clock = Clock()
+    hub = Hub(settings(), MemoryStore(), now_s=clock)
+    hub.set_link("running", "test", "test")
+    await hub.begin_session("test")
+    hub.take(steady(0, 10.0, ect_c=61.0))
+    assert hub.status().nothing_accepted_s is None
+    clock.now_s += 40.0
+    hub.take(steady(10, 1.0, ect_c=61.0))
+    status = hub.status()
+    assert status.nothing_accepted_s == pytest.approx(40.0)
+    assert status.nothing_accepted_because == "coolant is too cold: 61 °C, needs 70 °C"
+    assert status.healthy
+
+
+async def test_a_running_link_without_samples_is_unhealthy_and_a_waiting_one_is_not() -> None:
+    clock = Clock()
+    hub = Hub(settings(), MemoryStore(), now_s=clock)
+    hub.set_link("running", "test", "test")
+    await hub.begin_session("test")
+    hub.take(steady(0, 1.0))
+    clock.now_s += 11.0
+    assert not hub.status().healthy
+    assert "no sample for 11 s" in (hub.status().unhealthy_because or "")
+    hub.set_link("waiting", "ignition off", "test")
+    assert hub.status().healthy
+
+
+async def test_after_a_restart_the_hub_carries_on_where_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "lowmaf.sqlite3"
+    async with await Store.open(path) as store:
+        table = await store.put_table(TABLE)
+        hub = Hub(settings(table=table), store)
+        store.before_commit = hub.save
+        await hub.begin_session("test")
+        hub.take(steady(0, 120.0))
+        await hub.command(Command("lock_cells", {"cells": [7]}))
+        await hub.end_session()
+        await store.flush()
+        before = hub.snapshot()
+    async with await Store.open(path) as store:
+        table = await store.put_table(TABLE)
+        hub = Hub(settings(table=table), store)
+        await carry_on(hub, store)
+        after = hub.snapshot()
+        np.testing.assert_array_equal(after.correction_pct, before.correction_pct)
+        np.testing.assert_array_equal(after.hits, before.hits)
+        assert after.counts == before.counts
+        assert after.states[7] is CellState.LOCKED
+        await hub.begin_session("test")
+        assert hub.session() == 2
+
+
+async def test_a_reset_while_nothing_is_connected_survives_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "lowmaf.sqlite3"
+    async with await Store.open(path) as store:
+        table = await store.put_table(TABLE)
+        hub = Hub(settings(table=table), store)
+        store.before_commit = hub.save
+        await hub.begin_session("test")
+        hub.take(steady(0, 120.0))
+        await hub.end_session()
+        await hub.command(Command("reset"))
+    async with await Store.open(path) as store:
+        hub = Hub(settings(table=await store.put_table(TABLE)), store)
+        await carry_on(hub, store)
+        assert hub.snapshot().epoch == 2
+        assert hub.snapshot().counts.seen == 0

@@ -1,0 +1,116 @@
+"""The supervisor: retries with back-off, says a failure once, pauses, and closes what it opened."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+
+import numpy as np
+import pytest
+from test_daemon_hub import MemoryStore, settings, steady
+
+from daemon.hub import Hub
+from daemon.supervisor import LONGEST_WAIT_S, Supervisor
+from drivers.base import DeviceUnavailableError
+from lowmaf.samples import SampleBatch
+from web.board import Command
+
+
+class Script:
+    """A driver that does what it is told: numbers are seconds of samples, errors are raised."""
+
+    name = "script"
+
+    def __init__(self, steps: list[float | Exception | None]) -> None:
+        self.steps = steps
+        self.open = 0
+
+    def describe(self) -> str:
+        return "a scripted source"
+
+    async def batches(self) -> AsyncGenerator[SampleBatch, None]:
+        self.open += 1
+        t_s = 0.0
+        try:
+            for step in self.steps:
+                if isinstance(step, Exception):
+                    raise step
+                if step is None:
+                    await asyncio.Event().wait()
+                else:
+                    yield steady(t_s, step)
+                    t_s += step
+                    await asyncio.sleep(0)
+        finally:
+            self.open -= 1
+
+
+def supervised(drivers: list[Script]) -> tuple[Hub, MemoryStore, Supervisor, list[float]]:
+    store = MemoryStore()
+    hub = Hub(settings(), store)
+    waits: list[float] = []
+
+    async def wait(seconds: float) -> None:
+        waits.append(seconds)
+        await asyncio.sleep(0)
+
+    remaining = iter(drivers)
+    last = drivers[-1]
+    return hub, store, Supervisor(lambda: next(remaining, last), hub, wait=wait, draw=lambda: 1.0), waits
+
+
+async def until(hub: Hub, state: str) -> None:
+    async with asyncio.timeout(5.0):
+        generation = -1
+        while hub.status().link.state != state:
+            generation = await hub.changed(generation)
+
+
+async def test_a_source_that_ends_is_a_session_and_an_end() -> None:
+    hub, store, supervisor, waits = supervised([Script([1.0, 2.0])])
+    await asyncio.wait_for(supervisor.run(), 5.0)
+    assert hub.status().link.state == "ended"
+    assert store.samples == {1: 30}
+    assert store.ended == [1]
+    assert waits == []
+
+
+async def test_failures_are_said_once_and_so_is_the_recovery(caplog: pytest.LogCaptureFixture) -> None:
+    gone = [Script([DeviceUnavailableError("no such port /dev/ttyUSB0")]) for _ in range(9)]
+    hub, store, supervisor, waits = supervised([*gone, Script([1.0, DeviceUnavailableError("unplugged")]),
+                                                Script([1.0])])  # fmt: skip
+    with caplog.at_level(logging.INFO, "daemon.supervisor"):
+        await asyncio.wait_for(supervisor.run(), 5.0)
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO", "WARNING", "INFO"]
+    assert "no such port /dev/ttyUSB0" in caplog.text
+    np.testing.assert_allclose(waits[:7], [0.5, 1, 2, 4, 8, 16, LONGEST_WAIT_S])
+    assert waits[9] == 0.5
+    assert hub.status().link.reconnects == 2
+    assert store.ended == [1, 2]
+
+
+async def test_pause_closes_the_port_and_resume_opens_it_again() -> None:
+    first, second = Script([1.0, None]), Script([1.0, None])
+    hub, store, supervisor, _ = supervised([first, first, second])
+    running = asyncio.create_task(supervisor.run())
+    try:
+        await until(hub, "running")
+        assert first.open == 1
+        await hub.command(Command("pause"))
+        await until(hub, "paused")
+        assert first.open == 0
+        assert store.ended == [1]
+        await hub.command(Command("resume"))
+        await until(hub, "running")
+        assert second.open == 1
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert second.open == 0
+
+
+async def test_a_bug_in_a_driver_is_not_swallowed() -> None:
+    _, _, supervisor, _ = supervised([Script([1.0, ZeroDivisionError("a bug")])])
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(supervisor.run(), 5.0)
