@@ -110,9 +110,9 @@ class StoreWriter:
             try:
                 error = await self._write(everything=bool(waiting) or self._closing)
             except BaseException as bug:
-                _settle(waiting, f"{self._path}: the writer stopped: {bug!r}")
+                _settle(waiting, bug)
                 raise
-            _settle(waiting, None if error is None else f"{self._path}: {error}")
+            _settle(waiting, None if error is None else StoreError(f"{self._path}: {error}"))
 
     async def _write(self, *, everything: bool) -> str | None:
         """Commits what waits; returns in words why something still waits, None if nothing does."""
@@ -197,14 +197,14 @@ class StoreWriter:
         self._notices[code] = StoreNotice(code, message)
 
 
-def _settle(waiting: Iterable[asyncio.Future[None]], error: str | None) -> None:
+def _settle(waiting: Iterable[asyncio.Future[None]], error: BaseException | None) -> None:
     for durable in waiting:
         if durable.done():  # whoever waited was cancelled
             continue
         if error is None:
             durable.set_result(None)
         else:
-            durable.set_exception(StoreError(error))
+            durable.set_exception(error)
 
 
 def _nothing() -> None:
