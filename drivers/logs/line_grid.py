@@ -102,7 +102,8 @@ def cells_of(line: bytes, separator: str) -> list[str]:
     if '"' not in text:
         return [cell.strip() for cell in text.split(separator)]
     try:
-        row: Sequence[str] = next(csv.reader([text.replace("\0", "")], delimiter=separator), [])
+        lines = csv.reader([text.replace("\0", "")], delimiter=separator, skipinitialspace=True)
+        row: Sequence[str] = next(lines, [])
     except csv.Error:
         row = text.split(separator)
     return [cell.strip().strip('"').strip() for cell in row]

@@ -21,6 +21,9 @@ MAX_LINE_BYTES = 1_000_000
 READ_BYTES = 1 << 20
 
 _RECOGNISED_BY = 256
+_GZIP_WBITS = 31
+_INFLATED_AT_ONCE = 4096
+"""So much of compressed data is lost at most where they are damaged."""
 _GZIP = b"\x1f\x8b"
 _ZIP = b"PK\x03\x04"
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
@@ -118,19 +121,34 @@ class TextSource:
         if start.startswith(_ZIP):
             yield from self._unzipped(stream, opened)
             return
-        packed = start.startswith(_GZIP)
-        inflate = zlib.decompressobj(wbits=31) if packed else None
-        for chunk in self._raw(start, stream):
-            if inflate is None:
-                yield chunk
-                continue
-            try:
-                yield from _inflated(inflate, chunk)
-            except zlib.error as error:
-                self.ended_early = f"the compressed data are damaged ({error}): what came before was read"
-                return
-        if inflate is not None and not inflate.eof:
-            self.ended_early = "the compressed data end early: what there is was read"
+        chunks = self._raw(start, stream)
+        yield from self._inflated(chunks) if start.startswith(_GZIP) else chunks
+
+    def _inflated(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """Gzip, of one or several members; what comes before a damage is kept."""
+        inflate = zlib.decompressobj(wbits=_GZIP_WBITS)
+        any_text = False
+        for chunk in chunks:
+            for begin in range(0, len(chunk), _INFLATED_AT_ONCE):
+                piece = chunk[begin : begin + _INFLATED_AT_ONCE]
+                while piece:
+                    if inflate.eof:
+                        inflate = zlib.decompressobj(wbits=_GZIP_WBITS)
+                    try:
+                        text = inflate.decompress(piece, READ_BYTES)
+                    except zlib.error as error:
+                        self._end_early(f"the compressed data are damaged ({error})", any_text)
+                        return
+                    any_text = any_text or bool(text)
+                    yield text
+                    piece = inflate.unconsumed_tail or inflate.unused_data
+        if not inflate.eof:
+            self._end_early("the compressed data end early", any_text)
+
+    def _end_early(self, reason: str, any_text: bool) -> None:
+        if not any_text:
+            raise LogUnreadableError(self.name, reason)
+        self.ended_early = f"{reason}: what came before was read"
 
     def _raw(self, start: bytes, stream: BinaryIO) -> Iterator[bytes]:
         yield start
@@ -169,11 +187,6 @@ class TextSource:
                 while chunk := member.read(self._read_bytes):
                     self.bytes_read = stream.tell()
                     yield chunk
+            self.bytes_read = self.bytes_total or self.bytes_read
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
             raise LogUnreadableError(self.name, f"the zip archive cannot be read: {error}") from error
-
-
-def _inflated(inflate: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
-    while chunk and not inflate.eof:
-        yield inflate.decompress(chunk, READ_BYTES)
-        chunk = inflate.unconsumed_tail
