@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from daemon.store_records import SessionStart
-from lowmaf.cells import CellSums, block_to_bytes
+from lowmaf.cells import block_to_bytes
 from lowmaf.filters import Filters
 from lowmaf.maf_table import MafTable
 from lowmaf.pipeline import Judged, Pipeline
@@ -227,7 +227,7 @@ class Hub:
             if accepted == checked:
                 continue
             checked = accepted
-            sums = CellSums(self.pipeline.table.cells, dict(self.pipeline.sums.blocks))
+            sums = self.pipeline.sums.copy()
             self._held_out = await asyncio.to_thread(self.pipeline.held_out, sums)
             self._solved_s = -math.inf
 

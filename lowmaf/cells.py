@@ -10,11 +10,10 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
-from lowmaf.filters import Mask
 from lowmaf.observations import Observations
 from lowmaf.samples import Floats
 from lowmaf.windows import QUANTUM, Indices, Integers, quantised
@@ -63,7 +62,7 @@ class CellSumsError(ValueError):
     """Stored sums that cannot be read: another version, another table size, or damaged."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class BlockKey:
     """A block of a drive: ``block`` counts :data:`BLOCK_S` spans of the drive's own time."""
 
@@ -71,12 +70,20 @@ class BlockKey:
     block: int
 
 
-@dataclass(slots=True)
 class CellSums:
-    """Sums of a table of ``cells`` cells, by block. ``+`` merges; blocks of the same key add up."""
+    """Sums of a table of ``cells`` cells, by block. ``+`` merges; blocks of the same key add up.
 
-    cells: int
-    blocks: dict[BlockKey, Integers] = field(default_factory=dict)
+    ``blocks`` maps keys to vectors of shape (size,) that are replaced, never changed.
+    """
+
+    __slots__ = ("_total", "blocks", "cells")
+
+    def __init__(self, cells: int, blocks: Mapping[BlockKey, Integers] | None = None) -> None:
+        self.cells = cells
+        self.blocks: dict[BlockKey, Integers] = {}
+        self._total: Integers = np.zeros(self.size, dtype=np.int64)
+        for key, sums in (blocks or {}).items():
+            self.add(key, sums)
 
     @property
     def size(self) -> int:
@@ -89,14 +96,22 @@ class CellSums:
             raise ValueError(f"sums of shape {sums.shape} do not fit {self.cells} cells")
         present = self.blocks.get(key)
         self.blocks[key] = sums.copy() if present is None else present + sums
+        self._total = self._total + sums
 
     def __add__(self, other: CellSums) -> CellSums:
         if other.cells != self.cells:
             raise ValueError(f"{self.cells} cells and {other.cells} cells do not merge")
-        merged = CellSums(self.cells, dict(self.blocks))
+        merged = self.copy()
         for key, sums in other.blocks.items():
             merged.add(key, sums)
         return merged
+
+    def copy(self) -> CellSums:
+        """The same sums, which further additions to this one do not change."""
+        copy = CellSums(self.cells)
+        copy.blocks = dict(self.blocks)
+        copy._total = self._total
+        return copy
 
     def without(self, drives: Iterable[int]) -> CellSums:
         """The same without some drives, exactly as if they had never been."""
@@ -106,18 +121,15 @@ class CellSums:
         )
 
     def total(self) -> BlockView:
-        """All blocks added up, as a stack of one block."""
-        total = np.zeros(self.size, dtype=np.int64)
-        for sums in self.blocks.values():
-            total += sums
-        return BlockView(self.cells, total[np.newaxis, :], (BlockKey(0, 0),))
+        """All blocks added up, as one block."""
+        return BlockView(self.cells, self._total[np.newaxis, :], (BlockKey(0, 0),))
 
-    def stack(self) -> BlockView:
-        """All blocks in their canonical order: by drive, then by time."""
-        keys = tuple(sorted(self.blocks, key=lambda key: (key.drive, key.block)))
-        if not keys:
+    def stack(self, keys: Iterable[BlockKey] | None = None) -> BlockView:
+        """These blocks (by default all), by drive, then by time: their canonical order."""
+        chosen = tuple(sorted(self.blocks if keys is None else keys))
+        if not chosen:
             return BlockView(self.cells, np.zeros((0, self.size), dtype=np.int64), ())
-        return BlockView(self.cells, np.stack([self.blocks[key] for key in keys]), keys)
+        return BlockView(self.cells, np.stack([self.blocks[key] for key in chosen]), chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +150,6 @@ class BlockView:
         """A quantity per block, shape (b,), in its own unit."""
         column = len(ROWS) * self.cells + SCALARS.index(name)
         return self.sums[:, column].astype(np.float64) * QUANTUM
-
-    def select(self, where: Mask) -> BlockView:
-        """The blocks at which ``where`` (b,) is True."""
-        chosen = tuple(key for key, keep in zip(self.keys, where.tolist(), strict=True) if keep)
-        return BlockView(self.cells, self.sums[where], chosen)
 
 
 @dataclass(frozen=True, slots=True)

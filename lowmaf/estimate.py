@@ -49,8 +49,7 @@ class Estimator:
 
     def estimate(self, sums: CellSums, locked: frozenset[int] = frozenset()) -> Estimate:
         """The table as these sums have it; ``locked`` are indices of cells the user keeps."""
-        view = sums.stack()
-        found = self._curve(view) if self.name == "curve" else self._nearest(view)
+        found = self._curve(sums) if self.name == "curve" else self._nearest(sums.total())
         if not locked:
             return found
         states = tuple(
@@ -62,7 +61,7 @@ class Estimator:
 
     def held_out(self, sums: CellSums) -> HeldOut | None:
         """Cross-validation of the curve; None for ``nearest``, which keeps no sums for it."""
-        return held_out_check(sums.stack(), self._solver) if self.name == "curve" else None
+        return held_out_check(sums, self._solver) if self.name == "curve" else None
 
     def _nearest(self, view: BlockView) -> Estimate:
         hits = view.row("hits").sum(axis=0).astype(np.int64)
@@ -75,12 +74,14 @@ class Estimator:
         )
         return Estimate(nearest_means(view), unknown, hits, unknown, states, None)
 
-    def _curve(self, view: BlockView) -> Estimate:
+    def _curve(self, sums: CellSums) -> Estimate:
         settings = self._settings
-        curve = self._solver.solve(view)
+        curve = self._solver.solve(sums)
+        view = sums.total()
+        weight_s = view.row("hat").sum(axis=0)
         hits = view.row("hits").sum(axis=0).astype(np.int64)
-        effective = curve.weight_s / settings.correlation_s
-        own = (curve.weight_s > 0.0) & self._table.takes_samples
+        effective = weight_s / settings.correlation_s
+        own = (weight_s > 0.0) & self._table.takes_samples
         states = _states(
             own, (curve.stderr_pct < settings.measured_stderr_pct) & (effective >= settings.measured_hits)
         )
@@ -91,7 +92,7 @@ class Estimator:
             hits,
             effective,
             states,
-            self._median_delay(curve.weight_s),
+            self._median_delay(weight_s),
         )
 
     def _median_delay(self, weight_s: Floats) -> float | None:

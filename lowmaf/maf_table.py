@@ -9,6 +9,8 @@ import numpy as np
 from lowmaf.samples import Floats
 
 MAX_CELLS = 1024
+DIP = 0.01
+"""Flow may fall by this share from one cell to the next: measured tables in real ROMs do."""
 
 
 class MafTableError(ValueError):
@@ -20,8 +22,8 @@ class MafTable:
     """Breakpoints ``maf_v`` (k,), V, strictly rising, and their flow ``flow_gs`` (k,), g/s.
 
     ``flow_gs`` is None where only the axis is known: corrections can then be learned, but no
-    table can be proposed. Flow rises with voltage but may be zero or negative at the low end
-    (Bosch, Mazda); such cells take no samples.
+    table can be proposed. Flow rises with voltage, but for dips of less than 1 % that real tables
+    have, and may be zero or negative at the low end (Bosch, Mazda); such cells take no samples.
 
     Raises:
         MafTableError: fewer than 2 or more than 1024 cells, a value that is not finite, volts
@@ -54,7 +56,7 @@ class MafTable:
                 f"volts must rise from cell to cell, but cell {cell + 1} has {volts[cell]:g} V and "
                 f"cell {cell + 2} has {volts[cell + 1]:g} V"
             )
-        if flow is not None and (falling := np.flatnonzero(np.diff(flow) < 0.0)).size:
+        if flow is not None and (falling := np.flatnonzero(np.diff(flow) < -DIP * np.abs(flow[:-1]))).size:
             cell = int(falling[0])
             raise MafTableError(
                 f"flow must not fall with voltage, but it falls from {flow[cell]:g} to "
@@ -89,10 +91,11 @@ class MafTable:
             MafTableError: this table has no flow.
         """
         flow = self._flow()
-        volts = np.interp(flow_gs, flow, self.maf_v)
-        flat = flow[:-1][np.diff(flow) == 0.0]
+        from_left, from_right = np.maximum.accumulate(flow), np.minimum.accumulate(flow[::-1])[::-1]
+        rising = 0.5 * (from_left + from_right)
+        flat = rising[:-1][np.diff(rising) == 0.0]
         known = (flow_gs >= flow[0]) & (flow_gs <= flow[-1]) & ~np.isin(flow_gs, flat)
-        return np.where(known, volts, np.nan)
+        return np.where(known, np.interp(flow_gs, rising, self.maf_v), np.nan)
 
     def _flow(self) -> Floats:
         if self.flow_gs is None:

@@ -45,8 +45,8 @@ def _rising_between(flow: Floats, wanted: Floats, low: Floats, high: Floats, run
     size = run.stop - run.start
     spread = flow[max(run.start - 1, 0) : run.stop + 1]
     steps = np.diff(spread)
-    # A rise that the present table itself keeps everywhere, so that a solution always exists.
-    rise = min(_LEAST_RISE_GS, 0.5 * float(steps.min())) if steps.size else _LEAST_RISE_GS
+    # A rise that the present table itself keeps wherever it rises, so that a solution exists.
+    rise = 0.5 * float(np.min(steps[steps > 0.0], initial=2.0 * _LEAST_RISE_GS))
     rank = np.arange(size) * rise
     least, most = low[run] - rank, high[run] - rank
     if run.start > 0:
