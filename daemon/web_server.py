@@ -13,10 +13,15 @@ from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from daemon.port_owner import port_owner
+from daemon.web_protocol import protocol_with
 from web.event_stream import EventStream
 
 GRACE_S = 1
 """How long requests that are being answered may go on after the stop."""
+
+
+KEEP_ALIVE_S = 30
+"""How long an idle connection is kept: longer than a script's pause between two looks at the table."""
 
 
 class PortUnavailableError(Exception):
@@ -83,12 +88,13 @@ async def serve_on(
     """Like :func:`serve`, on a socket that is listening already."""
     config = uvicorn.Config(
         app,
-        http="h11",  # httptools takes headers of 200 kB
+        http=protocol_with(app.state.table_hot_path),
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=GRACE_S,
     )
     url = listener_url(listener)

@@ -90,15 +90,6 @@ async def test_two_daemons_at_the_same_revision_do_not_share_an_etag() -> None:
     assert len(etags) == 2
 
 
-async def test_fast_path_and_framework_give_the_same_table(client: httpx.AsyncClient) -> None:
-    fast = await client.get("/api/v1/table")
-    slow = await client.get("/api/v1/table?format=json")
-    assert fast.content == slow.content
-    assert dict(fast.headers) == dict(slow.headers)
-    unchanged = await client.get("/api/v1/table?format=json", headers={"if-none-match": fast.headers["etag"]})
-    assert unchanged.status_code == 304
-
-
 async def test_table_is_encoded_once_per_revision(
     client: httpx.AsyncClient, board: FakeBoard, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from fakes import FakeBoard
 
 from web.app import create_app
-from web.security import SECURITY_HEADERS, Guard
+from web.security import SECURITY_HEADERS, Guard, HostRule
 
 
 @pytest.fixture
@@ -161,5 +161,5 @@ async def test_what_is_not_http_passes_untouched() -> None:
     async def app(scope: object, receive: object, send: object) -> None:
         passed.append(scope)
 
-    await Guard(app)({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
+    await Guard(app, HostRule())({"type": "lifespan"}, None, None)  # type: ignore[arg-type]
     assert passed == [{"type": "lifespan"}]

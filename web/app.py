@@ -22,7 +22,8 @@ from web.errors import ApiError, error_response, install_error_handlers
 from web.event_stream import EventStream, EventStreamResponse
 from web.openej import OpenEjBodyError, analyse
 from web.request_body import read_body
-from web.security import SECURITY_HEADERS, Guard
+from web.security import SECURITY_HEADERS, Guard, HostRule
+from web.table_hot_path import TableHotPath
 
 STATIC = Path(__file__).parent / "static"
 
@@ -35,7 +36,8 @@ _NO_STORE = {"cache-control": "no-store"}
 def create_app(board: Board, *, version: str, host_names: Iterable[str] = ()) -> FastAPI:
     """The application over ``board``. ``host_names`` are names it answers to besides addresses.
 
-    ``app.state.events`` is the :class:`EventStream`, which the server closes before it stops.
+    For the server that runs it: ``app.state.events`` is the :class:`EventStream`, to be closed before
+    the stop, and ``app.state.table_hot_path`` answers the one request that a crowd makes.
     """
     app = FastAPI(
         title="lowmaf",
@@ -47,10 +49,11 @@ def create_app(board: Board, *, version: str, host_names: Iterable[str] = ()) ->
     )
     table = CurrentTable(board)
     events = EventStream(board, table)
+    host_rule = HostRule(host_names)
     app.state.events = events
-    app.add_middleware(TableFastPath, table=table)
+    app.state.table_hot_path = TableHotPath(table, host_rule)
     app.add_middleware(HeadAsGet)
-    app.add_middleware(Guard, host_names=host_names)
+    app.add_middleware(Guard, host_rule=host_rule)
     install_error_handlers(app, SECURITY_HEADERS)
     _add_dashboard(app)
     _add_table(app, table)
@@ -58,33 +61,6 @@ def create_app(board: Board, *, version: str, host_names: Iterable[str] = ()) ->
     _add_commands(app, board)
     _add_openej(app)
     return app
-
-
-class TableFastPath:
-    """ASGI middleware: answers the plain ``GET /api/v1/table`` without the layers of a framework.
-
-    A dashboard that everyone looks at polls this one; with any query it goes the ordinary way,
-    which gives the same bytes.
-    """
-
-    def __init__(self, app: ASGIApp, table: CurrentTable) -> None:
-        self._app = app
-        self._table = table
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if (
-            scope["type"] != "http"
-            or scope["path"] != "/api/v1/table"
-            or scope["method"] != "GET"
-            or scope["query_string"]
-        ):
-            await self._app(scope, receive, send)
-            return
-        _, rendition = self._table.newest()
-        asked = next((value for name, value in scope["headers"] if name == b"if-none-match"), None)
-        status, headers, body = rendition.answer(asked.decode("latin-1") if asked is not None else None)
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
 
 
 class HeadAsGet:

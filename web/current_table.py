@@ -49,12 +49,12 @@ class Rendition:
 
     def answer(self, if_none_match: str | None) -> tuple[int, RawHeaders, bytes]:
         """Status, headers and body for a request: 304 and nothing where the client has it already."""
-        if if_none_match is not None and self._matches(if_none_match):
+        if if_none_match is not None and self.matches(if_none_match):
             return 304, self.unchanged_headers, b""
         return 200, self.headers, self.body
 
-    def _matches(self, if_none_match: str) -> bool:
-        """RFC 9110, 13.1.2: a list of tags, compared weakly, or ``*``."""
+    def matches(self, if_none_match: str) -> bool:
+        """Whether the client has this one; RFC 9110, 13.1.2: a list of tags, compared weakly, or ``*``."""
         if if_none_match == self.etag:
             return True
         tags = {tag.strip().removeprefix("W/") for tag in if_none_match.split(",")}

@@ -28,20 +28,38 @@ SECURITY_HEADERS = {
     "cross-origin-resource-policy": "same-origin",
 }
 
-_RAW_HEADERS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+RAW_SECURITY_HEADERS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[0-9]{1,5})?")
 
 
-class Guard:
-    """ASGI middleware: the Host rule, the Origin rule, and the security headers of every response.
+class HostRule:
+    """Host must be an IP address, ``localhost``, a name under ``.local`` or one of ``host_names``."""
 
-    Host must be an IP address, ``localhost``, a name under ``.local`` or one of ``host_names``.
-    """
-
-    def __init__(self, app: ASGIApp, host_names: Iterable[str] = ()) -> None:
-        self._app = app
+    def __init__(self, host_names: Iterable[str] = ()) -> None:
         self._host_names = frozenset(name.lower().rstrip(".") for name in host_names)
+
+    def allows(self, host: str) -> bool:
+        """Whether the server answers to this Host header, in lower case, with or without a port."""
+        match = _HOST.fullmatch(host)
+        if match is None:
+            return False
+        name = match.group(1).rstrip(".")
+        if name == "localhost" or name.endswith(".local") or name in self._host_names:
+            return True
+        try:
+            ipaddress.ip_address(name.strip("[]"))
+        except ValueError:
+            return False
+        return True
+
+
+class Guard:
+    """ASGI middleware: the Host rule, the Origin rule, and the security headers of every response."""
+
+    def __init__(self, app: ASGIApp, host_rule: HostRule) -> None:
+        self._app = app
+        self._host_rule = host_rule
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,7 +68,7 @@ class Guard:
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *_RAW_HEADERS]
+                message["headers"] = [*message.get("headers", ()), *RAW_SECURITY_HEADERS]
             await send(message)
 
         refusal = self._refusal(scope)
@@ -72,7 +90,7 @@ class Guard:
         if len(hosts) != 1:
             return 400, "host_missing", f"exactly one Host header is needed, met {len(hosts)}"
         host = hosts[0].decode("latin-1").lower()
-        if not self._answers_to(host):
+        if not self._host_rule.allows(host):
             words = (
                 f"this server does not answer to {host!r}; use its IP address, localhost, a name that ends "
                 "in .local, or add the name to the host names in the configuration"
@@ -85,16 +103,3 @@ class Guard:
                     words = f"a page of {origin!r} may not change anything here; only pages of {host!r} may"
                     return 403, "origin_not_allowed", words
         return None
-
-    def _answers_to(self, host: str) -> bool:
-        match = _HOST.fullmatch(host)
-        if match is None:
-            return False
-        name = match.group(1).rstrip(".")
-        if name == "localhost" or name.endswith(".local") or name in self._host_names:
-            return True
-        try:
-            ipaddress.ip_address(name.strip("[]"))
-        except ValueError:
-            return False
-        return True

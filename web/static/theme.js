@@ -4,19 +4,21 @@
 
 (() => {
   const KEY = "lowmaf.theme";
+  /** @type {Record<string, string>} */
   const WORDS = { auto: "Auto", light: "Light", dark: "Dark", sun: "Sun" };
   const CHOICES = Object.keys(WORDS);
   const dark = matchMedia("(prefers-color-scheme: dark)");
 
   function kept() {
     try {
-      const choice = localStorage.getItem(KEY);
+      const choice = localStorage.getItem(KEY) ?? "";
       return CHOICES.includes(choice) ? choice : "auto";
     } catch {
       return "auto"; // storage is switched off in this browser
     }
   }
 
+  /** @param {string} choice */
   function keep(choice) {
     try {
       localStorage.setItem(KEY, choice);
@@ -39,7 +41,7 @@
   dark.addEventListener("change", show);
   document.addEventListener("DOMContentLoaded", () => {
     show();
-    document.getElementById("theme").addEventListener("click", () => {
+    document.getElementById("theme")?.addEventListener("click", () => {
       choice = CHOICES[(CHOICES.indexOf(choice) + 1) % CHOICES.length];
       keep(choice);
       show();

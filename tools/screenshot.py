@@ -1,0 +1,100 @@
+"""Takes docs/dashboard.png from the real program: ``python tools/screenshot.py``, about three minutes.
+
+Starts ``lowmaf demo`` at twenty times real time, lets it learn, and photographs its page in a real
+Chromium, on a phone and on a desk, side by side in one picture.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+PROJECT = Path(__file__).resolve().parents[1]
+PHONE = {"width": 390, "height": 844}
+DESK = {"width": 1366, "height": 844}
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+MARGIN_S = 30
+"""The car drives this much longer than it is waited for, so that it still drives in the picture."""
+
+
+@contextmanager
+def demo(seconds: int) -> Iterator[str]:
+    """``lowmaf demo`` on a free port; yields its address."""
+    command = [sys.executable, "-m", "daemon", "demo", "--speed", "20", "--port", "0"]
+    command += ["--seconds", str(seconds)]
+    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            for line in process.stdout:
+                if found := re.search(r"http://\S+", line):
+                    yield found[0]
+                    return
+            raise SystemExit("the demonstration ended before it printed its address")
+        finally:
+            process.terminate()
+
+
+def photograph(browser: Browser, url: str, size: dict[str, int], scheme: str, drive_s: int) -> bytes:
+    """The page as it looks after ``drive_s`` seconds, as PNG."""
+    context = browser.new_context(viewport=size, color_scheme=scheme, device_scale_factor=2)
+    page = context.new_page()
+    page.goto(url)
+    page.locator("#table tbody tr").first.wait_for(state="attached")
+    page.wait_for_timeout(1000 * drive_s)
+    picture = page.screenshot()
+    context.close()
+    return picture
+
+
+def side_by_side(browser: Browser, phone: bytes, desk: bytes) -> bytes:
+    """Both pictures in one, composed by the browser itself."""
+    page = browser.new_page(viewport={"width": PHONE["width"] + DESK["width"] + 72, "height": 892})
+    images = "".join(
+        f'<img width="{size["width"]}" src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
+        for picture, size in ((phone, PHONE), (desk, DESK))
+    )
+    style = "body{margin:0;padding:24px;display:flex;gap:24px;background:#c9d0d7}img{border-radius:14px}"
+    page.set_content(f"<style>{style}</style>{images}")
+    return page.screenshot()
+
+
+def main() -> None:
+    """Writes the picture."""
+    parser = argparse.ArgumentParser(description="Take docs/dashboard.png from a running demonstration.")
+    parser.add_argument(
+        "--drive-seconds", type=int, default=150, help="real time to learn before it is taken"
+    )
+    parser.add_argument("--output", type=Path, default=PROJECT / "docs" / "dashboard.png")
+    options = parser.parse_args()
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        raise SystemExit("no Chromium on this machine (sudo apt install chromium)")
+    with sync_playwright() as playwright, demo(options.drive_seconds + MARGIN_S) as url:
+        browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        desk = photograph(browser, url, DESK, "light", options.drive_seconds)
+        phone = photograph(browser, url, PHONE, "dark", 2)
+        options.output.parent.mkdir(exist_ok=True)
+        options.output.write_bytes(side_by_side(browser, phone, desk))
+        browser.close()
+    print(f"wrote {options.output}")
+
+
+if __name__ == "__main__":
+    main()
