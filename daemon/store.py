@@ -20,7 +20,7 @@ import aiosqlite
 from daemon.store_opening import error_words, prepare
 from daemon.store_reader import StoreReader
 from daemon.store_records import SessionStart, StoreError, StoreNotice
-from daemon.store_rows import json_text, table_crc32, table_text
+from daemon.store_rows import SESSION_COLUMNS, session_row, table_row, table_text
 from daemon.store_writer import StoreWriter
 from daemon.wall_clock import ClockReading, read_clock
 from lowmaf.maf_table import MafTable
@@ -34,8 +34,8 @@ _PRAGMAS = (
     "PRAGMA foreign_keys = ON",
 )
 _INSERT_SESSION = (
-    "INSERT INTO sessions (id, driver, started_wall_s, clock, started_monotonic_s, boot_id, closed_how, "
-    "maf_table_revision, epoch, estimator, settings) VALUES (?, ?, ?, ?, ?, ?, 'open', ?, ?, ?, ?)"
+    f"INSERT INTO sessions ({', '.join(SESSION_COLUMNS)}, crc32, closed_how) "  # noqa: S608 - our own names
+    f"VALUES ({'?, ' * len(SESSION_COLUMNS)} ?, 'open')"
 )
 
 
@@ -140,23 +140,10 @@ class Store(StoreReader):
 
     async def begin_session(self, start: SessionStart, clock: ClockReading | None = None) -> int:
         """Begins a drive or log, at ``clock`` or now, and returns its number."""
-        clock = clock or read_clock()
         self._last_session += 1
-        self._begun.add(self._last_session)
-        self._add(
-            _INSERT_SESSION,
-            self._last_session,
-            start.driver,
-            clock.wall_s,
-            clock.state,
-            clock.monotonic_s,
-            clock.boot_id,
-            start.maf_table_revision,
-            start.epoch,
-            start.estimator,
-            json_text(start.settings),
-        )
         session = self._last_session
+        self._begun.add(session)
+        self._add(_INSERT_SESSION, *session_row(session, start, clock or read_clock()))
         await self._try_flush()
         return session
 
@@ -176,20 +163,13 @@ class Store(StoreReader):
 
         A table with the volts and flow of the current one is the current one, whatever its name.
         """
-        maf_v, flow_gs = table_text(table)
-        if self._table is not None and table_text(self._table) == (maf_v, flow_gs):
+        if self._table is not None and table_text(self._table) == table_text(table):
             return self._table
         self._last_table_revision += 1
         current = MafTable(table.name, table.maf_v, table.flow_gs, self._last_table_revision)
         self._table = current
         self._add(
-            "INSERT INTO maf_tables VALUES (?, ?, ?, ?, ?, ?)",
-            self._last_table_revision,
-            table.name,
-            maf_v,
-            flow_gs,
-            table_crc32(maf_v, flow_gs),
-            read_clock().wall_s,
+            "INSERT INTO maf_tables VALUES (?, ?, ?, ?, ?, ?)", *table_row(current, read_clock().wall_s)
         )
         await self._try_flush()
         return current
@@ -261,9 +241,15 @@ async def _connect(path: Path, opened: AsyncExitStack) -> aiosqlite.Connection:
     connection = await aiosqlite.connect(path, timeout=_BUSY_S, isolation_level=None)
     opened.push_async_callback(connection.close)
     connection.row_factory = sqlite3.Row
+    connection.text_factory = _text
     for pragma in _PRAGMAS:
         await connection.execute(pragma)
     return connection
+
+
+def _text(stored: bytes) -> str:
+    """Text that may have been damaged on the disk; then its row's checksum does not fit."""
+    return stored.decode("utf-8", "replace")
 
 
 def _size(path: Path, suffix: str) -> int:

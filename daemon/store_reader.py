@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import aiosqlite
-import numpy as np
 
-from daemon.sample_codec import ChunkDamagedError, SampleChunk, decode_samples
-from daemon.store_records import ClosedHow, Session, StoreError, StoreNotice
-from daemon.store_rows import CHUNKS_PER_SESSION, table_crc32
-from daemon.wall_clock import ClockState
+from daemon.store_records import Session, StoreError, StoreNotice
+from daemon.store_rows import CHUNKS_PER_SESSION, batch_of, session_of, state_of, table_of
 from lowmaf.maf_table import MafTable
 from lowmaf.samples import SampleBatch
 
+Record = TypeVar("Record")
+
 _SESSIONS = """
-SELECT id, driver, name, started_wall_s, clock, boot_id,
-       ended_monotonic_s - started_monotonic_s AS duration_s,
-       closed_how, maf_table_revision, epoch, estimator, settings, included,
-       (SELECT coalesce(sum(n), 0) FROM verdict_counts WHERE session = id) AS samples
+SELECT *, (SELECT coalesce(sum(n), 0) FROM verdict_counts WHERE session = id) AS samples
 FROM sessions ORDER BY id
 """
 _NEXT_CHUNK = (
@@ -47,14 +41,7 @@ class StoreReader:
         rows = await self._read(
             "SELECT revision, name, maf_v, flow_gs, crc32 FROM maf_tables ORDER BY revision"
         )
-        tables = []
-        for revision, name, maf_v, flow_gs, crc32 in rows:
-            if table_crc32(maf_v, flow_gs) != crc32:
-                self._leave_out(f"MAF table {revision}")
-                continue
-            flow = None if flow_gs is None else np.array(json.loads(flow_gs))
-            tables.append(MafTable(name, np.array(json.loads(maf_v)), flow, revision))
-        return tables
+        return list(self._whole(rows, table_of, lambda row: f"MAF table {row['revision']}"))
 
     async def newest_table(self) -> MafTable | None:
         """The MAF table that is in the ECU now; None before the first, and where it was damaged."""
@@ -73,29 +60,17 @@ class StoreReader:
 
     async def sessions(self) -> list[Session]:
         """All drives and logs, oldest first."""
-        return [
-            Session(
-                **{
-                    **dict(row),
-                    "clock": ClockState(row["clock"]),
-                    "closed_how": ClosedHow(row["closed_how"]),
-                    "settings": json.loads(row["settings"]),
-                    "included": bool(row["included"]),
-                }
-            )
-            for row in await self._read(_SESSIONS)
-        ]
+        rows = await self._read(_SESSIONS)
+        return list(self._whole(rows, session_of, lambda row: f"session {row['id']}"))
 
     async def blocks(self, session: int) -> dict[int, bytes]:
         """State of each block of the session. Blocks that were damaged on the disk are left out and noted."""
-        blocks = {}
         rows = await self._read("SELECT block, state, crc32 FROM cell_blocks WHERE session = ?", session)
-        for block, state, crc32 in rows:
-            if zlib.crc32(state) == crc32:
-                blocks[block] = zlib.decompress(state)
-            else:
+        blocks = {row["block"]: state_of(session, row) for row in rows}
+        for block, state in blocks.items():
+            if state is None:
                 self._leave_out(f"block {block} of session {session}")
-        return blocks
+        return {block: state for block, state in blocks.items() if state is not None}
 
     async def counts(self, session: int) -> dict[str, int]:
         """Samples of the session per verdict label."""
@@ -109,10 +84,11 @@ class StoreReader:
         """
         position, end = session * CHUNKS_PER_SESSION, (session + 1) * CHUNKS_PER_SESSION
         while rows := await self._read(_NEXT_CHUNK, position, end):
-            ((position, n, channels, data, crc32),) = rows
-            try:
-                yield decode_samples(SampleChunk(tuple(json.loads(channels)), n, data, crc32))
-            except ChunkDamagedError:
+            (row,) = rows
+            position, batch = row["id"], batch_of(row)
+            if batch is not None:
+                yield batch
+            else:
                 self._leave_out(f"chunk {position % CHUNKS_PER_SESSION} of the samples of session {session}")
             position += 1
 
@@ -131,6 +107,19 @@ class StoreReader:
             return list(await self._connection.execute_fetchall(sql, parameters))
         except sqlite3.DatabaseError as error:
             raise StoreError(f"{self.path}: cannot be read: {error}") from None
+
+    def _whole(
+        self,
+        rows: Iterable[sqlite3.Row],
+        decode: Callable[[sqlite3.Row], Record | None],
+        words: Callable[[sqlite3.Row], str],
+    ) -> Iterator[Record]:
+        for row in rows:
+            record = decode(row)
+            if record is None:
+                self._leave_out(words(row))
+            else:
+                yield record
 
     def _leave_out(self, what: str) -> None:
         message = f"{what} was damaged on the disk and is left out."

@@ -5,13 +5,18 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from daemon.sample_codec import encode_samples
+import numpy as np
+
+from daemon.sample_codec import SampleChunk, decode_samples, encode_samples
 from daemon.store_buffer import PendingWrites
+from daemon.store_records import ClosedHow, Session, SessionStart
+from daemon.wall_clock import ClockReading, ClockState
 from lowmaf.maf_table import MafTable
 from lowmaf.samples import SampleBatch
 
@@ -19,6 +24,21 @@ CHUNK_SAMPLES = 4096
 CHUNKS_PER_SESSION = 1 << 32
 """Ids of a session's chunks start at this times its number, so that they lie together in the file and need
 no index, which would be one more page to write at every commit."""
+
+
+SESSION_COLUMNS = (
+    "id",
+    "driver",
+    "started_wall_s",
+    "clock",
+    "started_monotonic_s",
+    "boot_id",
+    "maf_table_revision",
+    "epoch",
+    "estimator",
+    "settings",
+)
+"""What does not change while a session goes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +50,51 @@ class Rows:
     counts: list[tuple[Any, ...]]
 
 
+def checksum(*parts: str | float | bytes | None) -> int:
+    """CRC-32 over a row's values, keys included: SQLite's own check does not see altered values."""
+    crc32 = 0
+    for part in parts:
+        crc32 = zlib.crc32(part if isinstance(part, bytes) else f"{part!r}\n".encode(), crc32)
+    return crc32
+
+
 def rows_of(taken: PendingWrites, next_chunk: dict[int, int]) -> Rows:
     """Encodes what was taken; ``next_chunk``, the number of each session's next chunk, is advanced."""
-    states = {key: zlib.compress(state) for key, state in taken.blocks.items()}
     return Rows(
         [_chunk_row(session, batch, next_chunk) for session, batch in _pieces(taken.samples)],
-        [(session, block, state, zlib.crc32(state)) for (session, block), state in states.items()],
+        [_block_row(session, block, state) for (session, block), state in taken.blocks.items()],
         [(session, label, n) for session, counts in taken.counts.items() for label, n in counts.items()],
     )
+
+
+def batch_of(row: Sequence[Any]) -> SampleBatch | None:
+    """The samples in a row of ``sample_chunks`` (id, n, channels, data, crc32); None if it was damaged."""
+    number, n, channels, data, crc32 = row
+    if checksum(number, n, channels, data) != crc32:
+        return None
+    return decode_samples(SampleChunk(tuple(json.loads(channels)), n, data))
+
+
+def state_of(session: int, row: Sequence[Any]) -> bytes | None:
+    """The state in a row of ``cell_blocks`` (block, state, crc32); None if it was damaged."""
+    block, state, crc32 = row
+    return zlib.decompress(state) if checksum(session, block, state) == crc32 else None
+
+
+def table_row(table: MafTable, created_wall_s: float) -> tuple[Any, ...]:
+    """A row of ``maf_tables``."""
+    maf_v, flow_gs = table_text(table)
+    crc32 = checksum(table.revision, maf_v, flow_gs)
+    return table.revision, table.name, maf_v, flow_gs, crc32, created_wall_s
+
+
+def table_of(row: Sequence[Any]) -> MafTable | None:
+    """The MAF table in a row of ``maf_tables`` (revision, name, maf_v, flow_gs, crc32); None if damaged."""
+    revision, name, maf_v, flow_gs, crc32 = row
+    if checksum(revision, maf_v, flow_gs) != crc32:
+        return None
+    flow = None if flow_gs is None else np.array(json.loads(flow_gs))
+    return MafTable(name, np.array(json.loads(maf_v)), flow, revision)
 
 
 def table_text(table: MafTable) -> tuple[str, str | None]:
@@ -46,9 +103,44 @@ def table_text(table: MafTable) -> tuple[str, str | None]:
     return json.dumps(table.maf_v.tolist()), flow
 
 
-def table_crc32(maf_v: str, flow_gs: str | None) -> int:
-    """Checksum of both texts of a table."""
-    return zlib.crc32((maf_v + (flow_gs or "")).encode())
+def session_row(session: int, start: SessionStart, clock: ClockReading) -> tuple[Any, ...]:
+    """A row of ``sessions``, in the order of :data:`SESSION_COLUMNS`, and its checksum."""
+    row = (
+        session,
+        start.driver,
+        clock.wall_s,
+        str(clock.state),
+        clock.monotonic_s,
+        clock.boot_id,
+        start.maf_table_revision,
+        start.epoch,
+        start.estimator,
+        json_text(start.settings),
+    )
+    return (*row, checksum(*row))
+
+
+def session_of(row: sqlite3.Row) -> Session | None:
+    """The session in a row of ``sessions`` with ``samples``; None if it was damaged."""
+    if checksum(*(row[column] for column in SESSION_COLUMNS)) != row["crc32"]:
+        return None
+    ended_s = row["ended_monotonic_s"]
+    return Session(
+        id=row["id"],
+        driver=row["driver"],
+        name=row["name"],
+        started_wall_s=row["started_wall_s"],
+        clock=ClockState(row["clock"]),
+        boot_id=row["boot_id"],
+        duration_s=None if ended_s is None else ended_s - row["started_monotonic_s"],
+        closed_how=ClosedHow(row["closed_how"]),
+        maf_table_revision=row["maf_table_revision"],
+        epoch=row["epoch"],
+        estimator=row["estimator"],
+        settings=json.loads(row["settings"]),
+        included=bool(row["included"]),
+        samples=row["samples"],
+    )
 
 
 def json_text(value: Any) -> str:
@@ -70,15 +162,14 @@ def _chunk_row(session: int, batch: SampleBatch, next_chunk: dict[int, int]) -> 
     number = next_chunk.get(session, 0)
     next_chunk[session] = number + 1
     chunk = encode_samples(batch)
-    return (
-        session * CHUNKS_PER_SESSION + number,
-        chunk.n,
-        float(batch.t_s[0]),
-        float(batch.t_s[-1]),
-        json.dumps(chunk.channels),
-        chunk.data,
-        chunk.crc32,
-    )
+    key, channels = session * CHUNKS_PER_SESSION + number, json.dumps(chunk.channels)
+    crc32 = checksum(key, chunk.n, channels, chunk.data)
+    return key, chunk.n, float(batch.t_s[0]), float(batch.t_s[-1]), channels, chunk.data, crc32
+
+
+def _block_row(session: int, block: int, state: bytes) -> tuple[Any, ...]:
+    compressed = zlib.compress(state)
+    return session, block, compressed, checksum(session, block, compressed)
 
 
 def _pieces(samples: Iterable[tuple[int, SampleBatch]]) -> Iterator[tuple[int, SampleBatch]]:

@@ -20,7 +20,7 @@ CREATE TABLE maf_tables (
     name TEXT NOT NULL,
     maf_v TEXT NOT NULL,           -- breakpoints, V: a JSON array
     flow_gs TEXT,                  -- flow, g/s: a JSON array as long; NULL where only the axis is known
-    crc32 INTEGER NOT NULL,        -- of maf_v and flow_gs as UTF-8, one after the other
+    crc32 INTEGER NOT NULL,        -- of revision, maf_v and flow_gs
     created_wall_s REAL NOT NULL   -- seconds since 1970, UTC, by this machine's clock
 ) STRICT;
 
@@ -46,6 +46,7 @@ CREATE TABLE sessions (
     epoch INTEGER NOT NULL,        -- what was learned counts from the last epoch on
     estimator TEXT NOT NULL,
     settings TEXT NOT NULL,        -- filters and constants: a JSON object
+    crc32 INTEGER NOT NULL,        -- of what does not change: all but name, ended, closed_how, included
     included INTEGER NOT NULL DEFAULT 1 CHECK (included IN (0, 1))  -- does it count in the table?
 ) STRICT;
 
@@ -58,7 +59,7 @@ CREATE TABLE sample_chunks (
     last_t_s REAL NOT NULL,
     channels TEXT NOT NULL,        -- columns after t_s: a JSON array
     data BLOB NOT NULL,            -- zlib of (1 + channels) * n little-endian doubles
-    crc32 INTEGER NOT NULL         -- of data
+    crc32 INTEGER NOT NULL         -- of id, n, channels and data
 ) STRICT;
 
 CREATE TABLE cell_blocks (
@@ -66,7 +67,7 @@ CREATE TABLE cell_blocks (
     session INTEGER NOT NULL REFERENCES sessions ON DELETE CASCADE,
     block INTEGER NOT NULL,
     state BLOB NOT NULL,           -- zlib of the block's sums
-    crc32 INTEGER NOT NULL,        -- of state
+    crc32 INTEGER NOT NULL,        -- of session, block and state
     PRIMARY KEY (session, block)
 ) STRICT, WITHOUT ROWID;
 

@@ -38,18 +38,16 @@ def drive(n: int = 100) -> SampleBatch:
     return SampleBatch(np.arange(n) * 0.02, {"maf_v": np.round(rng.uniform(1, 4, n), 2)})
 
 
-@pytest.mark.parametrize("position", range(0, 300, 7))
-def test_a_changed_bit_is_seen(position: int) -> None:
-    chunk = encode_samples(drive())
-    data = bytearray(chunk.data)
-    data[position % len(data)] ^= 0x10
-    with pytest.raises(ChunkDamagedError, match="checksum"):
-        decode_samples(replace(chunk, data=bytes(data)))
-
-
 @pytest.mark.parametrize(
     "wrong",
-    [{"n": 99}, {"n": 101}, {"channels": ()}, {"channels": ("maf_v", "rpm")}, {"channels": ("volts",)}],
+    [
+        {"n": 99},
+        {"n": 101},
+        {"channels": ()},
+        {"channels": ("maf_v", "rpm")},
+        {"channels": ("volts",)},
+        {"data": b"zlib?"},
+    ],
 )
 def test_a_chunk_that_says_something_else_than_its_bytes_is_seen(wrong: dict[str, object]) -> None:
     chunk: SampleChunk = replace(encode_samples(drive()), **wrong)  # type: ignore[arg-type]

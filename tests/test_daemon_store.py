@@ -353,20 +353,23 @@ async def test_damaged_rows_are_left_out_and_told(path: Path) -> None:
         store.write_samples(session, batch(0, 10))
         await store.flush()
         store.write_samples(session, batch(10, 10))
-        await store.flush()
+        await store.begin_session(START)
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE cell_blocks SET state = zeroblob(length(state)) WHERE block = 1")
         connection.execute("UPDATE sample_chunks SET data = zeroblob(5) WHERE first_t_s = 0")
+        connection.execute("UPDATE sessions SET epoch = 99 WHERE id = 2")
         connection.execute("UPDATE maf_tables SET maf_v = replace(maf_v, '0.94', '0.84') WHERE revision = 2")
     async with await Store.open(path) as store:
         assert await store.blocks(session) == {0: b"good"}
         (kept,) = await samples_of(store, session)
         assert same(kept, batch(10, 10))
+        assert [kept.id for kept in await store.sessions()] == [session]
         assert store.current_table() is None, "an older table must not pass for the one in the ECU"
         assert [notice.message for notice in store.notices] == [
             "MAF table 2 was damaged on the disk and is left out.",
             "block 1 of session 1 was damaged on the disk and is left out.",
             "chunk 0 of the samples of session 1 was damaged on the disk and is left out.",
+            "session 2 was damaged on the disk and is left out.",
         ]
         assert (await store.put_table(default_axis())).revision == 3
 
