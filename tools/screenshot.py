@@ -19,8 +19,8 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 PROJECT = Path(__file__).resolve().parents[1]
-PHONE = {"width": 390, "height": 844}
-DESK = {"width": 1366, "height": 844}
+PHONE = {"width": 390, "height": 980}
+DESK = {"width": 1366, "height": 980}
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -39,7 +39,9 @@ def demo(seconds: int) -> Iterator[str]:
     """``lowmaf demo`` on a free port; yields its address."""
     command = [sys.executable, "-m", "daemon", "demo", "--speed", "20", "--port", "0"]
     command += ["--seconds", str(seconds)]
-    with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(  # noqa: S603 - our own program, and no argument comes from outside
+        command, cwd=PROJECT, stdout=subprocess.PIPE, text=True
+    ) as process:
         assert process.stdout is not None
         try:
             for line in process.stdout:
@@ -49,6 +51,7 @@ def demo(seconds: int) -> Iterator[str]:
             raise SystemExit("the demonstration ended before it printed its address")
         finally:
             process.terminate()
+            process.communicate()  # its last words, so that it does not end on a closed pipe
 
 
 def photograph(browser: Browser, url: str, size: dict[str, int], scheme: str, drive_s: int) -> bytes:
@@ -65,7 +68,9 @@ def photograph(browser: Browser, url: str, size: dict[str, int], scheme: str, dr
 
 def side_by_side(browser: Browser, phone: bytes, desk: bytes) -> bytes:
     """Both pictures in one, composed by the browser itself."""
-    page = browser.new_page(viewport={"width": PHONE["width"] + DESK["width"] + 72, "height": 892})
+    page = browser.new_page(
+        viewport={"width": PHONE["width"] + DESK["width"] + 72, "height": PHONE["height"] + 48}
+    )
     images = "".join(
         f'<img width="{size["width"]}" src="data:image/png;base64,{base64.b64encode(picture).decode()}">'
         for picture, size in ((phone, PHONE), (desk, DESK))

@@ -16,7 +16,7 @@ import * as verdicts from "./panels/verdicts.js";
 import * as warnings from "./panels/warnings.js";
 
 /** In the order in which they stand on the phone. */
-const PANELS = [link, progress, live, warnings, truth, curve, table, verdicts, take, about];
+const PANELS = [link, progress, truth, live, warnings, curve, table, verdicts, take, about];
 
 const board = new Board();
 const stale = /** @type {HTMLElement} */ (document.getElementById("stale"));

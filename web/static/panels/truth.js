@@ -5,11 +5,7 @@ import { fixed } from "../format.js";
 
 function build() {
   const figure = el("p.figure");
-  const words = el(
-    "p.words",
-    {},
-    "The simulated car was given a known MAF error. This is how far the learned correction is from it.",
-  );
+  const words = el("p.words", {}, "How far the learned correction is from the error the simulated car was given.");
   return { root: section("glance", "truth", "Against the truth", figure, words), figure };
 }
 
