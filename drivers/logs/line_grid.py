@@ -14,6 +14,8 @@ from drivers.logs.number_parser import PADDING, Numbers, Offsets, parse_numbers
 _LF = ord("\n")
 _SPACE = ord(" ")
 _MAX_SPACES = 64
+_FRONT = b" " * (PADDING - 1) + b"\n"
+"""The line end here makes the first line begin as every other does."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -21,7 +23,7 @@ class LineGrid:
     """Lines of a block, cut at the separator.
 
     ``text`` (bytes with :data:`PADDING` in front); ``separators`` offsets of all separators and line
-    ends in it, after one sentinel; ``first`` (n,) index of each line's first separator among them;
+    ends in it, with one line end before the first line; ``first`` (n,) index of each line's first separator among them;
     ``fields`` (n,) how many fields each line has; ``quoted`` (n,) whether a line has a quote, so that
     a separator in it may be part of a field; ``spaced`` whether the block has spaces at all;
     ``uniform`` how many fields every line has, 0 where they differ.
@@ -38,19 +40,21 @@ class LineGrid:
     @staticmethod
     def of(block: bytes, separator: str) -> LineGrid:
         """The grid of ``block``, which ends with a line end."""
-        text = np.frombuffer(b" " * PADDING + block, dtype=np.uint8)
-        is_end = text == _LF
-        found = np.flatnonzero(is_end | (text == ord(separator)))
-        separators = np.concatenate(([PADDING - 1], found)).astype(np.int64)
-        line_ends = np.flatnonzero(is_end[found]) + 1
-        first = np.concatenate(([1], line_ends[:-1] + 1)).astype(np.int64)
-        quoted = np.zeros(line_ends.size, dtype=np.bool_)
+        text = np.frombuffer(_FRONT + block, dtype=np.uint8)
+        separators = np.flatnonzero((text == _LF) | (text == ord(separator)))
+        lines = block.count(b"\n")
+        per_line, rest = divmod(separators.size - 1, max(lines, 1))
+        if lines and not rest and (text[separators[per_line::per_line]] == _LF).all():
+            first = np.arange(1, separators.size, per_line, dtype=np.int64)
+            fields = np.full(lines, per_line, dtype=np.int64)
+        else:
+            line_ends = np.flatnonzero(text[separators] == _LF)
+            first, fields, per_line = line_ends[:-1] + 1, np.diff(line_ends), 0
+        quoted = np.zeros(lines, dtype=np.bool_)
         if b'"' in block:
             quotes = np.flatnonzero(text == ord('"'))
-            quoted[np.unique(np.searchsorted(separators[line_ends], quotes))] = True
-        fields = line_ends - first + 1
-        uniform = int(fields[0]) if fields.size and (fields == fields[0]).all() else 0
-        return LineGrid(text, separators, first, fields, quoted, b" " in block, uniform)
+            quoted[np.unique(np.searchsorted(separators[first + fields - 1], quotes))] = True
+        return LineGrid(text, separators, first, fields, quoted, b" " in block, per_line)
 
     def __len__(self) -> int:
         return int(self.first.size)

@@ -3,7 +3,7 @@
 Eight characters are one unaligned 64-bit word, and eight digits become a number by three
 multiplications (the "SIMD within a register" method). Every character is checked: what is not
 ``[+-]digits[.digits]`` of at most 16 characters is reported and left to the caller, never guessed.
-The value is the one ``float()`` gives, bit for bit: a whole number below 2**53 divided once by a
+The value is the one ``float()`` gives, bit for bit: a whole number up to 2**53 divided once by a
 power of ten up to 10**15, both exact in a double, is correctly rounded.
 """
 
@@ -23,96 +23,110 @@ Mask = NDArray[np.bool_]
 PADDING = 16
 """Bytes that must precede the first number: words are loaded from the end of a number backwards."""
 
-_POWERS = 10.0 ** np.arange(17)
 _U = np.uint64
-_ZEROS = _U(0x3030303030303030)
-_DOTS = _U(0x2E2E2E2E2E2E2E2E)
-_LOW7 = _U(0x7F7F7F7F7F7F7F7F)
-_HIGH1 = _U(0x8080808080808080)
-_HIGH4 = _U(0xF0F0F0F0F0F0F0F0)
-_SIXES = _U(0x0606060606060606)
-_DIGITS = _U(0x3333333333333333)
+_ONES = 0x0101010101010101
+_ZEROS = _U(ord("0") * _ONES)
+_DOTS = _U(ord(".") * _ONES)
+_LOW7 = _U(0x7F * _ONES)
+_HIGH1 = _U(0x80 * _ONES)
+_ABOVE_NINE = _U((0x80 - 10) * _ONES)
+_MAX_EXACT = _U(1 << 53)
+_POWERS = 10.0 ** np.arange(17)
 _KEPT = np.array([0, *(~0 << 8 * (8 - count) & 0xFFFFFFFFFFFFFFFF for count in range(1, 9))], dtype=np.uint64)
 """Masks of the last 0 to 8 characters of a word."""
-_MAX_EXACT = _U(1 << 53)
+_BLANK = _ZEROS & ~_KEPT
+"""'0' in the place of the characters before those."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Numbers:
-    """``values`` (n,), NaN for an empty field and wherever ``read`` (n,) is False."""
+    """``values`` (n,), NaN for an empty field and for those at ``unread``, the indices of fields that
+    are no plain number."""
 
     values: Floats
-    read: Mask
+    unread: NDArray[np.intp]
 
 
 def parse_numbers(text: NDArray[np.uint8], start: Offsets, end: Offsets) -> Numbers:
     """Numbers from ``text[start:end]`` of each field; ``text`` begins with :data:`PADDING` spare bytes."""
     if not start.size:
-        return Numbers(np.empty(0), np.empty(0, dtype=np.bool_))
+        return Numbers(np.empty(0), np.empty(0, dtype=np.intp))
+    length = end - start
     first = text[start]
-    minus = first == ord("-")
-    signed = (minus | (first == ord("+"))) & (end > start)
-    length = end - start - signed
+    minus = None
+    if first.min() <= ord("-"):
+        minus = first == ord("-")
+        length -= (minus | (first == ord("+"))) & (length > 0)
     words = np.ndarray((text.size - 7,), np.dtype("<u8"), text, strides=(1,))
-    packed = words[end - 8].astype(_U, copy=False)
-    if int(length.max()) <= 8:
-        whole, decimals, good = _short(packed, length)
-    else:
-        before = words[np.maximum(end - 16, 0)].astype(_U, copy=False)
-        whole, decimals, good = _long(packed, before, length)
-    values = whole.astype(np.float64) / _POWERS[decimals]
-    np.negative(values, out=values, where=signed & minus)
-    empty = end == start
-    good &= ~empty
-    values[~good] = np.nan
-    return Numbers(values, good | empty)
+    last = words[end - 8].astype(_U, copy=False)
+    longest = int(length.max())
+    values = _alike(last, length) if longest <= 8 and length.min() > 0 else None
+    unread = np.empty(0, dtype=np.intp)
+    if values is None:
+        before = words[np.maximum(end - 16, 0)].astype(_U, copy=False) if longest > 8 else None
+        values, good = _one_by_one(last, before, length)
+        values[~good] = np.nan
+        unread = np.flatnonzero(~good & (end > start))
+    if minus is not None:
+        np.negative(values, out=values, where=minus)
+    return Numbers(values, unread)
 
 
-def _short(word: Words, length: Offsets) -> tuple[Words, Offsets, Mask]:
-    """Numbers of at most 8 characters, right-aligned in ``word``."""
-    word = _blank_before(word, length)
-    dot, below = _lowest_dot(word)
-    dotted = dot != 0
-    if not dotted.any():
-        return _eight_digits(word), np.zeros(length.size, dtype=np.int64), _only_digits(word) & (length >= 1)
+def _alike(word: Words, length: Offsets) -> Floats | None:
+    """Numbers of 1 to 8 characters that all have as many decimals as the first; None where they differ.
+
+    Loggers print a column with one number of decimals, so this is the usual case, at half the price.
+    """
+    word = (word & _KEPT[length]) | _BLANK[length]
+    dot = int(word[0]).to_bytes(8, "little").rfind(b".")
+    decimals = 0
+    if dot >= 0:
+        if int(length.min()) < 2 or ((word >> _U(8 * dot)) & _U(0xFF) != ord(".")).any():
+            return None
+        decimals = 7 - dot
+        below = (1 << 8 * dot) - 1
+        word = (word & ~_U((below << 8) | 0xFF)) | ((word & _U(below)) << _U(8))
+        word |= _U(ord("0"))
+    digits = word ^ _ZEROS
+    if int(np.bitwise_or.reduce((digits + _ABOVE_NINE) | digits)) & int(_HIGH1):
+        return None
+    values: Floats = _eight_digits(digits) / _POWERS[decimals]
+    return values
+
+
+def _one_by_one(last: Words, before: Words | None, length: Offsets) -> tuple[Floats, Mask]:
+    """Numbers of at most 16 characters, each with its own decimals, and whether each is one.
+
+    ``last`` holds the last 8 characters, ``before`` the 8 before them, None where none is longer than 8.
+    """
+    kept = np.minimum(length, 8)
+    last = (last & _KEPT[kept]) | _BLANK[kept]
+    dotted, below = _first_dot(last)
     decimals = np.where(dotted, _bytes_above(below), 0)
-    word = np.where(dotted, _without_dot(word, below, _U(0x30)), word)
-    return _eight_digits(word), decimals, _only_digits(word) & (length > dotted)
-
-
-def _long(last: Words, before: Words, length: Offsets) -> tuple[Words, Offsets, Mask]:
-    """Numbers of at most 16 characters; ``last`` holds the last 8 of them, ``before`` those before."""
-    last = _blank_before(last, np.minimum(length, 8))
-    before = _blank_before(before, np.clip(length - 8, 0, 8))
-    dot, below = _lowest_dot(last)
-    earlier, below_earlier = _lowest_dot(before)
-    in_last, in_before = dot != 0, (earlier != 0) & (dot == 0)
-    decimals = np.where(in_last, _bytes_above(below), np.where(in_before, 8 + _bytes_above(below_earlier), 0))
-    carried = before >> _U(56)
-    last = np.where(in_last, _without_dot(last, below, carried), last)
-    before = np.where(in_last, (before << _U(8)) | _U(0x30), before)
-    before = np.where(in_before, _without_dot(before, below_earlier, _U(0x30)), before)
-    good = _only_digits(last) & _only_digits(before) & (length <= 16)
-    good &= length - (in_last | in_before) >= 1
+    if before is None:
+        digits = np.where(dotted, _without_dot(last, below, _U(ord("0"))), last) ^ _ZEROS
+        return _eight_digits(digits) / _POWERS[decimals], _only_digits(digits) & (length > dotted)
+    kept = np.clip(length - 8, 0, 8)
+    before = (before & _KEPT[kept]) | _BLANK[kept]
+    earlier, below_earlier = _first_dot(before)
+    earlier &= ~dotted
+    decimals = np.where(earlier, 8 + _bytes_above(below_earlier), decimals)
+    last = np.where(dotted, _without_dot(last, below, before >> _U(56)), last) ^ _ZEROS
+    before = np.where(dotted, (before << _U(8)) | _U(ord("0")), before)
+    before = np.where(earlier, _without_dot(before, below_earlier, _U(ord("0"))), before) ^ _ZEROS
     whole = _eight_digits(before) * _U(100_000_000) + _eight_digits(last)
-    return whole, decimals, good & (whole <= _MAX_EXACT)
+    good = _only_digits(last) & _only_digits(before) & (length <= 16) & (length > (dotted | earlier))
+    return whole / _POWERS[decimals], good & (whole <= _MAX_EXACT)
 
 
-def _blank_before(word: Words, length: Offsets) -> Words:
-    """The last ``length`` (0 to 8) characters, with '0' before them."""
-    kept = _KEPT[length]
-    blanked: Words = (word & kept) | (_ZEROS & ~kept)
-    return blanked
-
-
-def _lowest_dot(word: Words) -> tuple[Words, Words]:
-    """The mark 0x80 at the first '.', 0 without one; and a mask of the bytes before it."""
+def _first_dot(word: Words) -> tuple[Mask, Words]:
+    """Whether there is a '.', and a mask of the bytes before the first one."""
     other = word ^ _DOTS
     dots = ~(((other & _LOW7) + _LOW7) | other | _LOW7)
-    dot = dots & (~dots + _U(1))
-    below = dot >> _U(7)
-    below -= below != 0
-    return dot, below
+    below = (dots & (~dots + _U(1))) >> _U(7)
+    dotted = below != 0
+    below -= dotted
+    return dotted, below
 
 
 def _bytes_above(below: Words) -> Offsets:
@@ -128,13 +142,15 @@ def _without_dot(word: Words, below: Words, carried: Words | np.uint64) -> Words
     return closed
 
 
-def _only_digits(word: Words) -> Mask:
-    digits: Mask = ((word & _HIGH4) | (((word + _SIXES) & _HIGH4) >> _U(4))) == _DIGITS
-    return digits
+def _only_digits(digits: Words) -> Mask:
+    """Whether every byte is 0 to 9."""
+    good: Mask = ((digits + _ABOVE_NINE) | digits) & _HIGH1 == 0
+    return good
 
 
-def _eight_digits(word: Words) -> Words:
-    """The number of eight ASCII digits; the lowest byte is the most significant digit."""
-    pairs = ((word & _U(0x0F0F0F0F0F0F0F0F)) * _U(2561)) >> _U(8)
+def _eight_digits(digits: Words) -> Words:
+    """The number of eight digits, one per byte; the lowest byte is the most significant."""
+    pairs = (digits * _U(2561)) >> _U(8)
     fours = ((pairs & _U(0x00FF00FF00FF00FF)) * _U(6553601)) >> _U(16)
-    return ((fours & _U(0x0000FFFF0000FFFF)) * _U(42949672960001)) >> _U(32)
+    number: Words = ((fours & _U(0x0000FFFF0000FFFF)) * _U(42949672960001)) >> _U(32)
+    return number

@@ -11,7 +11,7 @@ import numpy as np
 
 from drivers.logs.dialect import Dialect
 from drivers.logs.line_grid import LineGrid, decoded
-from drivers.logs.number_parser import Mask, Offsets
+from drivers.logs.number_parser import Mask, Numbers, Offsets
 from drivers.logs.time_column import clock_stamp
 from lowmaf.samples import Floats
 
@@ -71,7 +71,7 @@ class Rows:
         values, from_word = numbers.values, np.zeros(len(self), dtype=np.bool_)
         known: dict[bytes, tuple[float, bool]] = {}
         lost = 0
-        for row, field in self._unread(numbers.read, index):
+        for row, field in self._unread(numbers, index):
             if field not in known:
                 number = number_of(decoded(field))
                 known[field] = (number, False) if np.isfinite(number) else (read_word(decoded(field)), True)
@@ -83,19 +83,18 @@ class Rows:
         """A time column as seconds, and the period after which each stamp wraps (infinite for numbers)."""
         numbers = self.grid.numbers(self.lines, index)
         stamps, periods = numbers.values * seconds_per_unit, np.full(len(self), np.inf)
-        for row, field in self._unread(numbers.read, index):
+        for row, field in self._unread(numbers, index):
             text = decoded(field).strip().strip("\"'")
             stamps[row], periods[row] = clock_stamp(text)
             if not np.isfinite(stamps[row]):
                 stamps[row], periods[row] = number_of(text) * seconds_per_unit, np.inf
         return stamps, periods
 
-    def _unread(self, read: Mask, index: int) -> Iterator[tuple[int, bytes]]:
+    def _unread(self, numbers: Numbers, index: int) -> Iterator[tuple[int, bytes]]:
         """Rows whose field the fast way did not read, with that field."""
-        rows = ~read
+        chosen = numbers.unread
         if self.irregular:
-            rows |= np.isin(self.lines, list(self.irregular))
-        chosen = np.flatnonzero(rows)
+            chosen = np.union1d(chosen, np.flatnonzero(np.isin(self.lines, list(self.irregular))))
         if not chosen.size:
             return
         fields = self.grid.texts(self.lines[chosen], index)
