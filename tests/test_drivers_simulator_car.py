@@ -162,6 +162,16 @@ def test_idle_is_about_three_grams() -> None:
     assert 650.0 < np.median(batch["rpm"][standing]) < 820.0
 
 
+@pytest.mark.parametrize("seed", [13, 17])
+def test_stops_are_reached_and_not_crept_up_to(seed: int) -> None:
+    """With the clutch in, idle pushes a car on at 7 km/h: the brake must win, or a drive never goes on."""
+    batch, _ = drive(CarSettings.random(seed, DriveKind.CITY), 900.0)
+    speed_kmh = batch["speed_kmh"]
+    assert np.mean((speed_kmh > 4.0) & (speed_kmh < 12.0)) < 0.06
+    assert 0.1 < np.mean(speed_kmh < 1.0) < 0.5
+    assert speed_kmh.max() > 40.0
+
+
 def test_channels_come_in_the_steps_of_the_ecu() -> None:
     batch, _ = drive(WARM)
     for name, step in ECU_RESOLUTION.items():

@@ -29,11 +29,14 @@ WARM = CarSettings(seed=2, ect_start_c=85.0)
 SERVED = {"maf_v", "maf_gs", "stft_pct", "ltft_pct", "rpm", "throttle_pct", "speed_kmh", "iat_c", "ect_c"}
 
 
-class Stopped:
-    """A clock that shows one time."""
+class Hand:
+    """A clock moved by hand, which does not start at 0."""
+
+    def __init__(self) -> None:
+        self.time_s = 5000.0
 
     def now(self) -> float:
-        return 30.0
+        return self.time_s
 
     def wall_s(self, interval_s: float) -> float:
         return interval_s
@@ -42,7 +45,10 @@ class Stopped:
 @pytest.fixture
 def ecu() -> Iterator[SimulatedEcu]:
     bus = open_bus("virtual", "simulated-ecu-test", 0)
-    yield SimulatedEcu(bus, Car(WARM), Stopped())
+    clock = Hand()
+    after_half_a_minute = SimulatedEcu(bus, Car(WARM), clock)
+    clock.time_s += 30.0
+    yield after_half_a_minute
     bus.shutdown()
 
 
@@ -94,9 +100,22 @@ def test_what_it_cannot_do_it_refuses(ecu: SimulatedEcu, request_: str, answer: 
     assert ecu.answer(bytes.fromhex(request_)) == bytes.fromhex(answer)
 
 
+def test_after_a_long_pause_the_car_catches_up_in_parts() -> None:
+    bus = open_bus("virtual", "late-ecu-test", 0)
+    car, clock = Car(WARM), Hand()
+    ecu = SimulatedEcu(bus, car, clock)
+    clock.time_s += 75.0
+    times = []
+    for _ in range(4):
+        ecu.answer(b"\xaa")
+        times.append(car.t_s)
+    bus.shutdown()
+    assert times == [30.0, 60.0, 75.0, 75.0]
+
+
 def test_a_stock_rom_refuses_memory() -> None:
     bus = open_bus("virtual", "stock-rom-test", 0)
-    stock = SimulatedEcu(bus, Car(WARM), Stopped(), reads_ram=False)
+    stock = SimulatedEcu(bus, Car(WARM), Hand(), reads_ram=False)
     assert stock.answer(ReadRequest((FUEL_LOOP_ADDRESSES[ECU_ID],)).to_bytes()) == bytes.fromhex("7FA822")
     bus.shutdown()
 
@@ -106,7 +125,7 @@ def test_a_stock_rom_refuses_memory() -> None:
 def test_any_request_is_answered(request_: bytes) -> None:
     bus = can.Bus(interface="virtual", channel="fuzzed-ecu", ignore_config=True)
     try:
-        answer = SimulatedEcu(bus, Car(WARM), Stopped()).answer(request_)
+        answer = SimulatedEcu(bus, Car(WARM), Hand()).answer(request_)
     finally:
         bus.shutdown()
     assert answer[0] in {0x41, 0xE8, 0xEA, 0x7F}

@@ -443,30 +443,6 @@ async def test_a_bus_that_is_not_there_is_named(interface: str, channel: str) ->
         await take(source, 1)
 
 
-async def test_cancelling_while_nothing_comes_closes_the_link() -> None:
-    source = driver(new_channel(), silent_s=30.0, timeout_s=5.0)
-    waiting = asyncio.create_task(take(source, 1))
-    await asyncio.sleep(0)  # the task runs up to its first wait: the thread is started
-    assert our_threads() == ["ssm-can"]
-    waiting.cancel()
-    started_s = time.monotonic()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert time.monotonic() - started_s < 1.0
-    assert our_threads() == []
-
-
-async def test_fifty_times_opened_and_closed() -> None:
-    channel = new_channel()
-    before = threading.active_count()
-    with simulated_ecu(channel):
-        source = driver(channel)
-        for _ in range(50):
-            assert len(await take(source, 1)) >= 1
-            assert our_threads() == ["simulated ECU"]
-    assert threading.active_count() == before
-
-
 async def test_only_requests_that_read_leave() -> None:
     channel = new_channel()
     with fake_ecu(channel, real_ecu) as seen:

@@ -47,7 +47,7 @@ def _city(draw: random.Random, minutes: float) -> Iterator[Leg]:
 def _country(draw: random.Random, minutes: float) -> Iterator[Leg]:
     left_s = minutes * 60.0
     while left_s > 0.0:
-        leg = _leg(draw, (50.0, 98.0), (20.0, 80.0), (0.7, 1.9))
+        leg = _leg(draw, (50.0, 98.0), (15.0, 55.0), (0.7, 2.2))
         yield leg
         left_s -= leg.seconds
         if draw.random() < 0.12:
@@ -80,8 +80,7 @@ def _mixed(draw: random.Random) -> Iterator[Leg]:
         yield from _country(draw, draw.uniform(3.0, 6.0))
         yield from _highway(draw, draw.uniform(4.0, 7.0))
         yield from _country(draw, draw.uniform(2.0, 5.0))
-        if draw.random() < 0.6:
-            yield from _spirited(draw, 1.5)
+        yield from _spirited(draw, draw.uniform(1.0, 4.0))
 
 
 def legs(kind: DriveKind, draw: random.Random) -> Iterator[Leg]:
@@ -106,8 +105,8 @@ class Route:
 
     def __init__(self, kind: DriveKind, draw: random.Random) -> None:
         self._legs = legs(kind, draw)
-        self._traffic = Wander(draw, sd=0.05, corr_s=12.0, step_s=TICK_S)
-        self._grade = Wander(draw, sd=0.016, corr_s=35.0, step_s=TICK_S)
+        self._traffic = Wander(draw, sd=1.0, corr_s=11.0, step_s=TICK_S)  # m/s in a town
+        self._grade = Wander(draw, sd=0.020, corr_s=35.0, step_s=TICK_S)
         self.grade = 0.0
         self.target_ms = 0.0
         self.leg = next(self._legs)
@@ -124,6 +123,8 @@ class Route:
             self.leg = next(self._legs)
             self._seconds = self.leg.seconds
         traffic = self._traffic.step()
-        self.target_ms = self.leg.speed_ms * (1.0 + traffic)
+        # fast roads are calm: at 100 km/h traffic varies by 0.5 m/s
+        calm = 1.0 / (1.0 + (self.leg.speed_ms / 28.0) ** 2)
+        self.target_ms = max(self.leg.speed_ms + calm * traffic, 1.0) if self.leg.speed_ms > 0.0 else 0.0
         grade = self._grade.step()
         self.grade = grade if self.leg.speed_ms > 0.0 else 0.0

@@ -31,7 +31,8 @@ _SYSTEM = bytes.fromhex("A21011")
 _CAPABILITY_BYTES = 48
 _BAD_FORMAT, _NOT_ALLOWED, _UNKNOWN_SERVICE = 0x13, 0x22, 0x11
 _RAM = 0x020000  # from here on addresses are memory, not standard parameters
-_LISTEN_S = 0.1
+_LISTEN_S = 0.05
+_LONGEST_DRIVE_S = 30.0  # simulated time caught up with in one request, so that it is answered in time
 
 
 def _byte(value: float) -> int:
@@ -74,7 +75,8 @@ _OBD_CHANNELS: Mapping[int, str] = {
 class SimulatedEcu:
     """Answers requests on ``bus`` in a thread of its own until :meth:`stop`, which closes the bus.
 
-    The car is stepped up to the clock at each request, so nothing runs while nobody asks.
+    The car sets off at the making of its ECU and is stepped up to the clock at each request, so
+    nothing runs while nobody asks.
     ``reads_ram`` False is a stock ROM of a CAN Subaru: addresses in memory are refused and the
     loop state is to be had from OBD PID 03 only.
     """
@@ -92,6 +94,7 @@ class SimulatedEcu:
         self._bus = bus
         self._car = car
         self._clock = clock
+        self._origin_s = clock.now()
         self._request_id = request_id
         self._response_id = response_id
         self._transport = IsoTp(timeout_s=1.0)
@@ -116,8 +119,12 @@ class SimulatedEcu:
         self._bus.shutdown()
 
     def answer(self, request: bytes) -> bytes:
-        """The payload that answers this one, with the car as it is at the clock's time."""
-        self._car.advance_to(self._clock.now())
+        """The payload that answers this one, with the car as it is at the clock's time.
+
+        After a long stand-still of the process the car catches up over several requests.
+        """
+        driven_s = self._clock.now() - self._origin_s
+        self._car.advance_to(min(driven_s, self._car.t_s + _LONGEST_DRIVE_S))
         service = request[0]
         try:
             if service == READ:

@@ -14,11 +14,11 @@ from lowmaf.samples import FuelLoop
 _CUT_RPM, _RESUME_RPM = 1500.0, 1150.0
 _CUT_AFTER_S = 0.4
 _CUT_ECT_C = 50.0
-_CLOSE_AFTER_CUT_S = 0.5
+_CLOSE_AFTER_CUT_S = 0.7
 _POST_CUT_LAMBDA = 0.932  # commanded after a fuel cut, to fill the catalyst's oxygen store
 _POST_CUT_S = 1.6
-_OPEN_CHARGE = 1.05  # g/rev above which fuelling opens for power, and the richest target there
-_FULL_CHARGE = 2.2
+_OPEN_CHARGE, _CLOSE_CHARGE = 1.15, 1.05  # g/rev at which fuelling opens for power, and closes again
+_FULL_CHARGE = 2.2  # g/rev at which the target is richest
 _POWER_LAMBDA = 0.80
 _HIGHEST_ERROR = 0.12  # lambda error beyond which the integral does not run faster
 _RANGE_MIDDLES_GS = (3.5, 7.5, 20.0, 60.0)
@@ -32,8 +32,8 @@ class FuelControl:
     """
 
     __slots__ = ("_air_gs", "_close_ect_c", "_coasting_s", "_fill_gain", "_integral", "_ki", "_ki_now",
-                 "_kp", "_learn_ect_c", "_learned", "_ltft", "_ltft_limit", "_open_s", "_rate", "_rich",
-                 "_stft", "_stft_limit", "cut", "lambda_target", "loop")  # fmt: skip
+                 "_kp", "_learn_ect_c", "_learned", "_ltft", "_ltft_limit", "_open_s", "_powered", "_rate",
+                 "_rich", "_stft", "_stft_limit", "cut", "lambda_target", "loop")  # fmt: skip
 
     def __init__(self, settings: CarSettings, sensor: MafSensor) -> None:
         self._kp, self._ki = settings.kp, settings.ki
@@ -53,6 +53,7 @@ class FuelControl:
         self._coasting_s = 0.0
         self._open_s = 0.0
         self._rich = 0.0
+        self._powered = False
         self.cut = False
         self.lambda_target = 1.0
         self.loop = FuelLoop.OPEN_COLD
@@ -89,8 +90,9 @@ class FuelControl:
         """Once per tick: fuel cut, loop state, target, learning."""
         charge = self._air_gs * 60.0 / max(rpm, 300.0)
         self._decide_cut(rpm, pedal, ect_c)
+        self._powered = charge > (_CLOSE_CHARGE if self._powered else _OPEN_CHARGE)
         self._decide_target(charge, ect_c)
-        self._decide_loop(charge, ect_c)
+        self._decide_loop(ect_c)
         self._learn(table_gs, ect_c)
         self._ki_now = self._ki * min(1.0, 0.45 + 0.55 * (table_gs - 2.5) / 9.5)
 
@@ -108,18 +110,18 @@ class FuelControl:
 
     def _decide_target(self, charge: float, ect_c: float) -> None:
         self._rich *= 1.0 - TICK_S / _POST_CUT_S
-        power = max(0.0, min(1.0, (charge - _OPEN_CHARGE) / (_FULL_CHARGE - _OPEN_CHARGE)))
         target = 1.0 - (1.0 - _POST_CUT_LAMBDA) * self._rich
-        if power > 0.0:
+        if self._powered:
+            power = min(max((charge - _OPEN_CHARGE) / (_FULL_CHARGE - _OPEN_CHARGE), 0.0), 1.0)
             target = min(target, 0.92 - (0.92 - _POWER_LAMBDA) * power)
         if ect_c < self._close_ect_c:
             target = min(target, 1.0 - 0.003 * (self._close_ect_c - ect_c))
         self.lambda_target = target
 
-    def _decide_loop(self, charge: float, ect_c: float) -> None:
+    def _decide_loop(self, ect_c: float) -> None:
         if ect_c < self._close_ect_c:
             self._open(FuelLoop.OPEN_COLD)
-        elif self.cut or charge > _OPEN_CHARGE:
+        elif self.cut or self._powered:
             self._open(FuelLoop.OPEN_LOAD)
         else:
             self._open_s -= TICK_S

@@ -17,7 +17,7 @@ _RPM_PER_MS = tuple(60.0 * gear * _FINAL_DRIVE / (2.0 * math.pi * _WHEEL_M) for 
 _N_PER_NM = tuple(0.92 * gear * _FINAL_DRIVE / _WHEEL_M for gear in _GEARS)
 _SHIFT_S = 0.5
 _G = 9.81
-_BRAKING_MS2 = -1.7
+_BRAKING_MS2 = -1.3
 _LIFT_NM = 8.0  # torque below which a driver takes the foot off instead of easing it
 _RPM_GAIN = 0.12  # per step: clutch and flywheel bring the engine to its new speed in 80 ms
 _REDLINE_RPM = 5900.0
@@ -64,7 +64,7 @@ class Vehicle:
         route = self._route
         route.tick(self.speed_ms)
         leg = route.leg
-        wanted_ms2 = 0.45 * (route.target_ms - self.speed_ms)
+        wanted_ms2 = 0.40 * (route.target_ms - self.speed_ms)
         if leg.speed_ms == 0.0:
             wanted_ms2 -= 0.5  # the last metres to a stop
         wanted_ms2 = min(max(wanted_ms2, _BRAKING_MS2), leg.accel_ms2)
@@ -91,9 +91,10 @@ class Vehicle:
         engine.pedal = engine.opening_for(torque_nm * (1.0 + foot), self.rpm)
 
     def _coast(self, torque_nm: float, engine: Engine) -> None:
+        """Foot off the pedal; the brake does what the engine's drag, or its creep at idle, leaves to do."""
         engine.pedal = 0.0
-        dragging_nm = -0.8 * engine.friction_nm
-        self._brake_n += max(0.0, (dragging_nm - torque_nm) * _N_PER_NM[self.gear])
+        engine_nm = engine.torque_nm if self._engaged else 0.0
+        self._brake_n += max(0.0, (engine_nm - torque_nm) * _N_PER_NM[self.gear])
         if self.speed_ms * self._rpm_per_ms < 1.05 * engine.idle_rpm:
             self._release()
 
