@@ -382,7 +382,11 @@ async def test_head_is_answered_like_get(client: httpx.AsyncClient, path: str) -
 
 
 async def test_page_and_modules_are_checked_before_each_use(client: httpx.AsyncClient) -> None:
-    for path, kind in (("/", "text/html"), ("/static/app.js", "javascript"), ("/static/app.css", "text/css")):
+    for path, kind in (
+        ("/", "text/html"),
+        ("/static/app.js", "javascript"),
+        ("/static/page.css", "text/css"),
+    ):
         response = await client.get(path)
         assert response.status_code == 200
         assert kind in response.headers["content-type"]

@@ -129,7 +129,7 @@ async def test_own_pages_and_scripts_may_command(
     ("method", "path", "status"),
     [
         ("GET", "/", 200),
-        ("GET", "/static/app.css", 200),
+        ("GET", "/static/page.css", 200),
         ("GET", "/api/v1/table", 200),
         ("GET", "/api/v1/table?format=csv", 200),
         ("GET", "/nothing", 404),

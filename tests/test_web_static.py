@@ -62,7 +62,7 @@ def test_page_is_light_enough_for_a_hotspot() -> None:
 
 def themes() -> dict[str, dict[str, str]]:
     """Theme → variable → value; dark and sun override light."""
-    css = (STATIC / "app.css").read_text(encoding="utf-8")
+    css = (STATIC / "theme.css").read_text(encoding="utf-8")
     blocks = re.findall(r'^:root(?:\[data-theme="(\w+)"\])? \{(.*?)^\}', css, re.DOTALL | re.MULTILINE)
     found = {name or "light": dict(re.findall(r"--([\w-]+): (#\w+);", body)) for name, body in blocks}
     return {name: {**found["light"], **colours} for name, colours in found.items()}

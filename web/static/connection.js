@@ -14,6 +14,8 @@ export class Connection {
   #receive;
   /** @type {EventSource | null} */
   #source = null;
+  /** Whether the page is seen. */
+  #wanted = false;
   #heardAt = 0;
   #retryAt = 0;
 
@@ -24,15 +26,18 @@ export class Connection {
   constructor(url, receive) {
     this.#url = url;
     this.#receive = receive;
-    document.addEventListener("visibilitychange", () => this.#follow());
-    window.addEventListener("pageshow", () => this.#follow());
-    window.addEventListener("pagehide", () => this.#close());
+    const seen = () => document.visibilityState !== "hidden";
+    document.addEventListener("visibilitychange", () => this.#want(seen()));
+    window.addEventListener("pageshow", () => this.#want(seen()));
+    window.addEventListener("pagehide", () => this.#want(false));
     window.setInterval(() => this.#watch(), 250);
-    this.#follow();
+    this.#want(seen());
   }
 
-  #follow() {
-    if (document.visibilityState === "hidden") {
+  /** @param {boolean} wanted */
+  #want(wanted) {
+    this.#wanted = wanted;
+    if (!wanted) {
       this.#close();
     } else if (this.#source === null) {
       this.#open();
@@ -65,7 +70,7 @@ export class Connection {
 
   /** Opens what was lost and replaces what fell silent. */
   #watch() {
-    if (document.visibilityState === "hidden") {
+    if (!this.#wanted) {
       return;
     }
     const now = performance.now();
