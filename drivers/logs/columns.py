@@ -29,6 +29,9 @@ from lowmaf.samples import Floats
 HeadValues = Callable[[int], Floats]
 """Numbers of a column, by its index, in the first rows of the log; NaN where there is none."""
 
+_BARE = "\0"
+"""Before a name whose additions in brackets were taken away; no header contains it."""
+
 HOTTEST_INTAKE_C = 65.0
 HOTTEST_COOLANT_C = 130.0
 LARGEST_LOAD_G_REV = 10.0
@@ -84,23 +87,34 @@ def candidates(headers: Sequence[Header], asked: Mapping[str, str]) -> dict[str,
     """
     chosen = {role: [_asked_column(role, text, headers)] for role, text in asked.items()}
     taken = {found[0].index for found in chosen.values()}
+    by_name = _by_name(headers)
     for role in ROLES.values():
         if role.name not in chosen:
-            found = [item for item in _by_alias(role, headers) if item.index not in taken]
+            found = [item for item in _by_alias(role, headers, by_name) if item.index not in taken]
             if found:
                 chosen[role.name] = found
     return chosen
 
 
-def _by_alias(role: Role, headers: Sequence[Header]) -> list[Candidate]:
+def _by_alias(role: Role, headers: Sequence[Header], by_name: Mapping[str, Sequence[int]]) -> list[Candidate]:
+    """Columns with a name of this role: whole names first, then those without additions in brackets."""
     found: list[Candidate] = []
-    for exact in (True, False):
+    for mark in ("", _BARE):
         for alias in role.aliases:
-            for index, header in enumerate(headers):
-                name = header.name if exact else without_brackets(header.name)
-                if name == alias.name and _fits(role, alias, header) and all(f.index != index for f in found):
+            for index in by_name.get(mark + alias.name, ()):
+                header = headers[index]
+                if _fits(role, alias, header) and all(other.index != index for other in found):
                     found.append(Candidate(role.name, index, header, header.unit or alias.unit, alias.note))
     return found
+
+
+def _by_name(headers: Sequence[Header]) -> dict[str, list[int]]:
+    """Indices of columns by name, and once more by the name without additions in brackets."""
+    indices: dict[str, list[int]] = {}
+    for index, header in enumerate(headers):
+        indices.setdefault(header.name, []).append(index)
+        indices.setdefault(_BARE + without_brackets(header.name), []).append(index)
+    return indices
 
 
 def _fits(role: Role, alias: Alias, header: Header) -> bool:

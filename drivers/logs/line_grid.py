@@ -23,10 +23,10 @@ class LineGrid:
     """Lines of a block, cut at the separator.
 
     ``text`` (bytes with :data:`PADDING` in front); ``separators`` offsets of all separators and line
-    ends in it, with one line end before the first line; ``first`` (n,) index of each line's first separator among them;
-    ``fields`` (n,) how many fields each line has; ``quoted`` (n,) whether a line has a quote, so that
-    a separator in it may be part of a field; ``spaced`` whether the block has spaces at all;
-    ``uniform`` how many fields every line has, 0 where they differ.
+    ends in it, with one line end before the first line; ``first`` (n,) index of each line's first
+    separator among them; ``fields`` (n,) how many fields each line has; ``quoted`` (n,) whether a line
+    has a quote, so that a separator in it may be part of a field; ``spaced`` whether the block has
+    spaces at all; ``uniform`` how many fields every line has, 0 where they differ.
     """
 
     text: NDArray[np.uint8]

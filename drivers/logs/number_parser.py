@@ -31,7 +31,7 @@ _LOW7 = _U(0x7F * _ONES)
 _HIGH1 = _U(0x80 * _ONES)
 _ABOVE_NINE = _U((0x80 - 10) * _ONES)
 _MAX_EXACT = _U(1 << 53)
-_POWERS = 10.0 ** np.arange(17)
+_POWERS: Floats = 10.0 ** np.arange(17, dtype=np.float64)
 _KEPT = np.array([0, *(~0 << 8 * (8 - count) & 0xFFFFFFFFFFFFFFFF for count in range(1, 9))], dtype=np.uint64)
 """Masks of the last 0 to 8 characters of a word."""
 _BLANK = _ZEROS & ~_KEPT
@@ -57,13 +57,15 @@ def parse_numbers(text: NDArray[np.uint8], start: Offsets, end: Offsets) -> Numb
     if first.min() <= ord("-"):
         minus = first == ord("-")
         length -= (minus | (first == ord("+"))) & (length > 0)
-    words = np.ndarray((text.size - 7,), np.dtype("<u8"), text, strides=(1,))
-    last = words[end - 8].astype(_U, copy=False)
+    words = np.ndarray((text.size - 7,), np.dtype("<i8"), text, strides=(1,))
+    last = words[end - 8].astype(np.int64, copy=False).view(_U)
     longest = int(length.max())
     values = _alike(last, length) if longest <= 8 and length.min() > 0 else None
     unread = np.empty(0, dtype=np.intp)
     if values is None:
-        before = words[np.maximum(end - 16, 0)].astype(_U, copy=False) if longest > 8 else None
+        before = None
+        if longest > 8:
+            before = words[np.maximum(end - 16, 0)].astype(np.int64, copy=False).view(_U)
         values, good = _one_by_one(last, before, length)
         values[~good] = np.nan
         unread = np.flatnonzero(~good & (end > start))
@@ -90,8 +92,7 @@ def _alike(word: Words, length: Offsets) -> Floats | None:
     digits = word ^ _ZEROS
     if int(np.bitwise_or.reduce((digits + _ABOVE_NINE) | digits)) & int(_HIGH1):
         return None
-    values: Floats = _eight_digits(digits) / _POWERS[decimals]
-    return values
+    return _scaled(_eight_digits(digits), _POWERS[decimals])
 
 
 def _one_by_one(last: Words, before: Words | None, length: Offsets) -> tuple[Floats, Mask]:
@@ -105,7 +106,8 @@ def _one_by_one(last: Words, before: Words | None, length: Offsets) -> tuple[Flo
     decimals = np.where(dotted, _bytes_above(below), 0)
     if before is None:
         digits = np.where(dotted, _without_dot(last, below, _U(ord("0"))), last) ^ _ZEROS
-        return _eight_digits(digits) / _POWERS[decimals], _only_digits(digits) & (length > dotted)
+        good = _only_digits(digits) & (length > dotted)
+        return _scaled(_eight_digits(digits), _POWERS[decimals]), good
     kept = np.clip(length - 8, 0, 8)
     before = (before & _KEPT[kept]) | _BLANK[kept]
     earlier, below_earlier = _first_dot(before)
@@ -116,7 +118,7 @@ def _one_by_one(last: Words, before: Words | None, length: Offsets) -> tuple[Flo
     before = np.where(earlier, _without_dot(before, below_earlier, _U(ord("0"))), before) ^ _ZEROS
     whole = _eight_digits(before) * _U(100_000_000) + _eight_digits(last)
     good = _only_digits(last) & _only_digits(before) & (length <= 16) & (length > (dotted | earlier))
-    return whole / _POWERS[decimals], good & (whole <= _MAX_EXACT)
+    return _scaled(whole, _POWERS[decimals]), good & (whole <= _MAX_EXACT)
 
 
 def _first_dot(word: Words) -> tuple[Mask, Words]:
@@ -140,6 +142,12 @@ def _without_dot(word: Words, below: Words, carried: Words | np.uint64) -> Words
     above = ~((below << _U(8)) | _U(0xFF))
     closed: Words = (word & above) | ((word & below) << _U(8)) | carried
     return closed
+
+
+def _scaled(whole: Words, power: Floats | np.float64) -> Floats:
+    """Whole numbers below 2**63 divided by a power of ten; signed ones are converted several times faster."""
+    values: Floats = whole.view(np.int64) / power
+    return values
 
 
 def _only_digits(digits: Words) -> Mask:
