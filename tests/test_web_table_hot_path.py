@@ -37,8 +37,7 @@ def test_a_plain_request_is_answered() -> None:
 
 def test_a_browser_s_request_is_answered() -> None:
     request = (
-        LINE
-        + b"Host: 192.168.4.1:8000\r\nConnection: keep-alive\r\nUser-Agent: Mozilla/5.0 (Android 15)\r\n"
+        LINE + b"Host: 192.168.4.1:8000\r\nConnection: keep-alive\r\nUser-Agent: Mozilla/5.0 (Android 15)\r\n"
         b"Accept: */*\r\nReferer: http://192.168.4.1:8000/\r\nAccept-Encoding: gzip, deflate\r\n"
         b'Accept-Language: de-DE,de;q=0.9\r\nIf-None-Match: "old"\r\n\r\n'
     )
