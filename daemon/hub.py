@@ -13,10 +13,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from daemon.store_records import SessionStart
-from lowmaf.cells import block_to_bytes
+from lowmaf.cells import BlockKey, block_to_bytes
 from lowmaf.filters import Filters
+from lowmaf.judge import Judged
 from lowmaf.maf_table import MafTable
-from lowmaf.pipeline import Judged, Pipeline
+from lowmaf.pipeline import Pipeline
 from lowmaf.samples import CHANNELS, Floats, SampleBatch
 from lowmaf.settings import CurveSettings
 from lowmaf.snapshot import HeldOut, Snapshot
@@ -45,7 +46,7 @@ class SampleStore(Protocol):
     def write_blocks(self, session: int, blocks: Mapping[int, bytes]) -> None: ...
     def write_counts(self, session: int, counts: Mapping[str, int]) -> None: ...
     def write_locks(self, cells: frozenset[int]) -> None: ...
-    def write_epoch(self, epoch: int) -> None: ...
+    def write_epoch(self, epoch: int, start: BlockKey) -> None: ...
     def status(self) -> Mapping[str, Any]: ...
 
 
@@ -79,11 +80,16 @@ class Hub:
         self._now_s = now_s
         self._started_s = now_s()
         self.pipeline = Pipeline(
-            settings.table, estimator=settings.estimator, filters=settings.filters, settings=settings.curve
+            settings.table,
+            estimator=settings.estimator,
+            filters=settings.filters,
+            settings=settings.curve,
+            follow_changes=True,
         )
         self._session: int | None = None
         self._driver = ""
         self._counts_before: dict[str, int] = {}
+        self._saved_epoch = self.pipeline.epoch
         self._live: LiveReading | None = None
         self._arrivals_s: deque[tuple[float, int]] = deque(maxlen=256)
         self._accepted_s = self._started_s
@@ -133,6 +139,8 @@ class Hub:
         """Hands the store what changed since the last call, to go into its next commit."""
         if self._session is None:
             return
+        if self.pipeline.epoch != self._saved_epoch:
+            self._save_epoch()
         cells = self.pipeline.table.cells
         changed = self.pipeline.take_changed_blocks()
         blocks = {key.block: block_to_bytes(cells, sums) for key, sums in changed.items()}
@@ -300,10 +308,14 @@ class Hub:
             self.pipeline.forget()
             self._switch_to(session)
             await self._store.end_session(before)
-        self._store.write_epoch(self.pipeline.epoch)
+        self._save_epoch()
         self._held_out = None
         self._solved_s = -math.inf
         return {"epoch": self.pipeline.epoch}
+
+    def _save_epoch(self) -> None:
+        self._saved_epoch = self.pipeline.epoch
+        self._store.write_epoch(self.pipeline.epoch, self.pipeline.epoch_start)
 
     def _session_start(self, epoch: int) -> SessionStart:
         settings = self._settings

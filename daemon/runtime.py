@@ -20,6 +20,7 @@ from drivers.base import Driver
 from lowmaf.cells import CellSumsError, block_from_bytes
 from lowmaf.filters import Filters
 from lowmaf.maf_table import MafTable
+from lowmaf.pipeline import Pipeline
 from lowmaf.settings import CurveSettings
 from web.app import create_app
 
@@ -92,15 +93,30 @@ async def _run(plan: Plan) -> None:
 
 
 async def carry_on(hub: Hub, store: Store) -> None:
-    """Gives the hub what earlier drives with this MAF table have taught, and the locked cells."""
+    """Gives the hub what earlier drives have taught, re-based where the MAF table was another, and locks."""
     pipeline = hub.pipeline
-    kept = [
-        session for session in await store.sessions() if session.maf_table_revision == pipeline.table.revision
-    ]
-    pipeline.epoch = max([await store.epoch(), *(session.epoch for session in kept)])
-    for session in kept:
-        usable = session.included and session.epoch == pipeline.epoch
-        if not usable or (pipeline.estimator == "curve" and session.estimator != "curve"):
+    epoch, start = await store.epoch()
+    before: Pipeline | None = None
+    for table in [
+        *(table for table in await store.tables() if table.revision < pipeline.table.revision),
+        None,
+    ]:
+        now = pipeline if table is None else pipeline.like(table)
+        now.epoch, now.epoch_start = epoch, start
+        await _restore(now, store)
+        if before is not None and before.table.flow_gs is not None and now.table.flow_gs is not None:
+            now.carry_over(before)
+        before = now
+    pipeline.lock(await store.locks(pipeline.table.revision))
+
+
+async def _restore(pipeline: Pipeline, store: Store) -> None:
+    """Gives the pipeline the kept sessions that were driven with its table."""
+    for session in await store.sessions():
+        of_table = session.maf_table_revision == pipeline.table.revision
+        if not of_table or not session.included or session.id < pipeline.epoch_start.drive:
+            continue
+        if pipeline.estimator == "curve" and session.estimator != "curve":
             continue
         blocks = {}
         for number, data in (await store.blocks(session.id)).items():
@@ -109,7 +125,6 @@ async def carry_on(hub: Hub, store: Store) -> None:
             except CellSumsError as error:
                 logger.warning("session %d, block %d is left out: %s", session.id, number, error)
         pipeline.restore(session.id, blocks, await store.counts(session.id))
-    pipeline.lock(await store.locks(pipeline.table.revision))
 
 
 async def _until_told(tasks: Sequence[Coroutine[None, None, None]], seconds: float | None) -> None:

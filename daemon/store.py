@@ -9,6 +9,7 @@ was committed.
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
@@ -23,6 +24,7 @@ from daemon.store_records import SessionStart, StoreError, StoreNotice
 from daemon.store_rows import SESSION_COLUMNS, session_row, table_row, table_text
 from daemon.store_writer import StoreWriter
 from daemon.wall_clock import ClockReading, read_clock
+from lowmaf.cells import BlockKey
 from lowmaf.maf_table import MafTable
 from lowmaf.samples import SampleBatch
 
@@ -132,9 +134,10 @@ class Store(StoreReader):
         for cell in sorted(cells):
             self._add("INSERT INTO cell_locks VALUES (?, ?)", revision, cell)
 
-    def write_epoch(self, epoch: int) -> None:
-        """Keeps that a new epoch of learning began, also where no session of it has begun yet."""
-        self._add("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", str(epoch))
+    def write_epoch(self, epoch: int, start: BlockKey) -> None:
+        """Keeps that a new epoch of learning began: of what was learned, blocks from ``start`` on count."""
+        text = json.dumps({"epoch": epoch, "session": start.drive, "block": start.block})
+        self._add("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", text)
 
     # ---- writing at once: where that fails a notice says so and it is tried again
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ import aiosqlite
 
 from daemon.store_records import Session, StoreError, StoreNotice
 from daemon.store_rows import CHUNKS_PER_SESSION, batch_of, session_of, state_of, table_of
+from lowmaf.cells import BlockKey
 from lowmaf.maf_table import MafTable
 from lowmaf.samples import SampleBatch
 
@@ -92,10 +94,13 @@ class StoreReader:
                 self._leave_out(f"chunk {position % CHUNKS_PER_SESSION} of the samples of session {session}")
             position += 1
 
-    async def epoch(self) -> int:
-        """The epoch of learning that was begun last, 1 before the first reset."""
+    async def epoch(self) -> tuple[int, BlockKey]:
+        """Number of the epoch of learning that was begun last, and its first block."""
         rows = await self._read("SELECT value FROM meta WHERE key = 'epoch'")
-        return int(rows[0][0]) if rows else 1
+        if not rows:
+            return 1, BlockKey(0, 0)
+        kept = json.loads(rows[0][0])
+        return kept["epoch"], BlockKey(kept["session"], kept["block"])
 
     async def last_session(self) -> int:
         """Number of the newest session ever begun, 0 before the first. Numbers are not used again."""

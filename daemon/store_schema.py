@@ -9,7 +9,8 @@ APPLICATION_ID = 0x4C4D4146
 
 _VERSION_1 = """
 CREATE TABLE meta (
-    -- facts about the file: schema_version (also in PRAGMA user_version), epoch of learning
+    -- facts about the file: schema_version (also in PRAGMA user_version), epoch
+    -- of learning (JSON: its number, its first session and block)
     key TEXT PRIMARY KEY,
     value TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;

@@ -37,6 +37,9 @@ ROWS = (
     "plain_hat_trim",  # time x hat x raw total trim
     "plain_nearest",  # time nearest to the cell
     "plain_nearest_trim",
+    "rpm_time",  # time nearest to the cell with a known engine speed
+    "rpm",  # time x engine speed, 1000/min
+    "rpm2",
 )
 SCALARS = (
     "weight",
@@ -120,6 +123,14 @@ class CellSums:
             self.cells, {key: sums for key, sums in self.blocks.items() if key.drive not in left_out}
         )
 
+    def newest(self, seconds: float, drives: float) -> CellSums:
+        """The newest ``seconds`` of driving in blocks, of at most the newest ``drives`` drives."""
+        numbers = sorted({key.drive for key in self.blocks}, reverse=True)
+        oldest_drive = numbers[int(min(drives, len(numbers))) - 1] if numbers else 0
+        keys = sorted((key for key in self.blocks if key.drive >= oldest_drive), reverse=True)
+        blocks = int(min(seconds / BLOCK_S, len(keys)))
+        return CellSums(self.cells, {key: self.blocks[key] for key in keys[:blocks]})
+
     def total(self) -> BlockView:
         """All blocks added up, as one block."""
         return BlockView(self.cells, self._total[np.newaxis, :], (BlockKey(0, 0),))
@@ -174,6 +185,14 @@ class Hats:
         return low + self.fraction * (values[self.left + 1] - low)
 
 
+@dataclass(frozen=True, slots=True)
+class PlainColumns:
+    """What samples measured, shape (n,) each: short + long trim, %, and engine speed, 1/min or NaN."""
+
+    trim_pct: Floats
+    rpm: Floats
+
+
 def hats(axis_v: Floats, maf_v: Floats) -> Hats:
     """Positions on the axis (k,); volts outside it lie at its ends."""
     inner = np.clip(np.searchsorted(axis_v, maf_v, side="right") - 1, 0, axis_v.size - 2)
@@ -183,19 +202,18 @@ def hats(axis_v: Floats, maf_v: Floats) -> Hats:
 
 
 def block_sums(
-    cells: int, t_s: Floats, place: Hats, seen: Observations | None, raw_trim_pct: Floats
+    cells: int, t_s: Floats, place: Hats, seen: Observations | None, plain: PlainColumns
 ) -> Iterator[tuple[int, Integers]]:
     """Sums of accepted samples, one vector per block of time.
 
-    ``raw_trim_pct`` is short + long, %. Without observations (the ``nearest`` estimator) only the
-    nearest-cell rows are filled.
+    Without observations (the ``nearest`` estimator) only hits and their trims are filled.
     """
     if t_s.size == 0:
         return
     number = np.floor(t_s / BLOCK_S).astype(np.int64)
     starts = np.flatnonzero(np.concatenate(([True], number[1:] != number[:-1])))
     block = np.repeat(np.arange(starts.size), np.diff(np.append(starts, number.size)))
-    rows, scalars = _contributions(place, seen, raw_trim_pct)
+    rows, scalars = _contributions(place, seen, plain)
     sums = np.zeros((starts.size, len(ROWS) * cells + len(SCALARS)), dtype=np.int64)
     base = block * cells
     for name, parts in rows.items():
@@ -215,10 +233,11 @@ _Parts = list[tuple[Indices, Floats]]
 
 
 def _contributions(
-    place: Hats, seen: Observations | None, raw_trim_pct: Floats
+    place: Hats, seen: Observations | None, plain: PlainColumns
 ) -> tuple[Mapping[str, _Parts], Mapping[str, Floats]]:
     """What each sample adds to each row and scalar, in whole steps."""
     left, right, nearest = place.left, place.left + 1, place.nearest
+    raw_trim_pct = plain.trim_pct
     rows: dict[str, _Parts] = {
         "hits": [(nearest, np.ones(nearest.size))],
         "nearest_trim": [(nearest, quantised(raw_trim_pct))],
@@ -229,6 +248,7 @@ def _contributions(
     low = 1.0 - high
     weight, time = seen.weight_s, seen.interval_s
     trim, error, transient = seen.trim_pct, seen.error_pct, seen.transient
+    krpm = np.nan_to_num(plain.rpm) / 1000.0
 
     def on_hats(values: Floats) -> _Parts:
         return [(left, quantised(values * low)), (right, quantised(values * high))]
@@ -245,6 +265,9 @@ def _contributions(
         "plain_hat_trim": on_hats(time * raw_trim_pct),
         "plain_nearest": [(nearest, quantised(time))],
         "plain_nearest_trim": [(nearest, quantised(time * raw_trim_pct))],
+        "rpm_time": [(nearest, quantised(np.where(np.isnan(plain.rpm), 0.0, time)))],
+        "rpm": [(nearest, quantised(time * krpm))],
+        "rpm2": [(nearest, quantised(time * krpm * krpm))],
     }
     scalars = {
         "weight": weight,

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lowmaf.cells import BlockView, CellSums
+from lowmaf.data_warnings import curve_warnings, stream_warnings
+from lowmaf.drive_next import drive_next
 from lowmaf.filters import Mask
 from lowmaf.held_out import held_out_check, nearest_means
+from lowmaf.levels import USUAL, Reduced
 from lowmaf.maf_table import MafTable
 from lowmaf.observations import exhaust_delay_s
 from lowmaf.samples import Floats
 from lowmaf.settings import CurveSettings
-from lowmaf.snapshot import CellState, HeldOut
-from lowmaf.solve import CurveSolver
+from lowmaf.snapshot import CellState, DataWarning, DriveNext, HeldOut, SampleCounts
+from lowmaf.solve import Curve, CurveSolver
+from lowmaf.stream_statistics import StreamStatistics
 
 ESTIMATORS = ("curve", "nearest")
 NEAREST_MEASURED_HITS = 30
@@ -24,7 +29,10 @@ NEAREST_MEASURED_HITS = 30
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Estimate:
-    """One value per cell (k,); NaN where there is none. ``lag_s`` is the median delay applied, s."""
+    """One value per cell (k,); NaN where there is none. ``lag_s`` is the median delay applied, s.
+
+    ``curve`` is None for ``nearest``, and ``view`` all sums as one block.
+    """
 
     correction_pct: Floats
     stderr_pct: Floats
@@ -32,6 +40,9 @@ class Estimate:
     effective_hits: Floats
     states: tuple[CellState, ...]
     lag_s: float | None
+    view: BlockView
+    curve: Curve | None = None
+    drive_next: tuple[DriveNext, ...] = ()
 
 
 class Estimator:
@@ -45,23 +56,38 @@ class Estimator:
         self._table = table
         self._flow_gs = flow_gs
         self._settings = settings
-        self._solver = CurveSolver(table.maf_v, settings)
+        self.solver = CurveSolver(table.maf_v, settings)
 
-    def estimate(self, sums: CellSums, locked: frozenset[int] = frozenset()) -> Estimate:
-        """The table as these sums have it; ``locked`` are indices of cells the user keeps."""
-        found = self._curve(sums) if self.name == "curve" else self._nearest(sums.total())
+    def estimate(
+        self, sums: CellSums, carried: Sequence[Reduced] = (), locked: frozenset[int] = frozenset()
+    ) -> Estimate:
+        """The table as these sums have it.
+
+        ``carried`` was learned with earlier tables; ``locked`` are indices of cells the user keeps.
+        """
+        found = self._curve(sums, carried) if self.name == "curve" else self._nearest(sums.total())
         if not locked:
             return found
         states = tuple(
             CellState.LOCKED if cell in locked else state for cell, state in enumerate(found.states)
         )
-        return Estimate(
-            found.correction_pct, found.stderr_pct, found.hits, found.effective_hits, states, found.lag_s
-        )
+        return replace(found, states=states)
+
+    def stretches(self, sums: CellSums) -> list[Reduced]:
+        """What these sums teach, to be carried over to another table; nothing for ``nearest``."""
+        return self.solver.stretches(sums) if self.name == "curve" else []
+
+    def warnings(
+        self, found: Estimate, counts: SampleCounts, statistics: StreamStatistics
+    ) -> Iterator[DataWarning]:
+        """What the data say against a table made of them."""
+        yield from stream_warnings(counts, statistics)
+        if found.curve is not None:
+            yield from curve_warnings(self._table, found.curve, found.states, found.view)
 
     def held_out(self, sums: CellSums) -> HeldOut | None:
         """Cross-validation of the curve; None for ``nearest``, which keeps no sums for it."""
-        return held_out_check(sums, self._solver) if self.name == "curve" else None
+        return held_out_check(sums, self.solver) if self.name == "curve" else None
 
     def _nearest(self, view: BlockView) -> Estimate:
         hits = view.row("hits").sum(axis=0).astype(np.int64)
@@ -72,27 +98,27 @@ class Estimator:
             else (CellState.WEAK if count else CellState.EMPTY)
             for count in hits.tolist()
         )
-        return Estimate(nearest_means(view), unknown, hits, unknown, states, None)
+        return Estimate(nearest_means(view), unknown, hits, unknown, states, None, view)
 
-    def _curve(self, sums: CellSums) -> Estimate:
+    def _curve(self, sums: CellSums, carried: Sequence[Reduced]) -> Estimate:
         settings = self._settings
-        curve = self._solver.solve(sums)
+        curve = self.solver.solve(sums, carried)
         view = sums.total()
-        weight_s = view.row("hat").sum(axis=0)
-        hits = view.row("hits").sum(axis=0).astype(np.int64)
-        effective = weight_s / settings.correlation_s
-        own = (weight_s > 0.0) & self._table.takes_samples
-        states = _states(
-            own, (curve.stderr_pct < settings.measured_stderr_pct) & (effective >= settings.measured_hits)
-        )
+        effective = curve.weight_s / settings.correlation_s
+        own = (curve.weight_s > 0.0) & self._table.takes_samples
+        certain = (curve.stderr_pct < settings.measured_stderr_pct) & (effective >= settings.measured_hits)
+        states = _states(own, certain)
         known = np.array([state is not CellState.EMPTY for state in states])
         return Estimate(
             np.where(known, curve.correction_pct, np.nan),
             np.where(known, curve.stderr_pct, np.nan),
-            hits,
+            view.row("hits")[0].astype(np.int64),
             effective,
             states,
-            self._median_delay(weight_s),
+            self._median_delay(curve.weight_s),
+            view,
+            curve,
+            drive_next(self._table, curve, view, USUAL.noise, ~(own & certain)),
         )
 
     def _median_delay(self, weight_s: Floats) -> float | None:

@@ -16,10 +16,10 @@ from lowmaf.solve import CurveSolver
 FOLDS = 5
 GROUP_BLOCKS = 4
 """Blocks left out together (2 minutes): longer than the trims' memory, so that the rest is news."""
-NEAREST_MARGIN = 1.05
+NEAREST_MARGIN = 1.25
 """The curve may be this much worse than plain means before it counts as failed. Raw trims lag behind
-the mixture, so they are no perfect judge of a curve that was freed of the lag; a curve that is wrong
-fails by far more."""
+the mixture: on simulated cars whose true error is known, a curve with half the error of plain means
+predicts them up to 18 % worse, because plain means learn the lag along with the sensor."""
 
 
 def held_out_check(sums: CellSums, solver: CurveSolver) -> HeldOut | None:

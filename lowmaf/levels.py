@@ -43,10 +43,12 @@ class Reduced:
     """Normal equations of one stretch: ``matrix`` (k+1, k+1), ``right`` (k+1, 2).
 
     The columns of ``right`` belong to the trim part and to the loop-error part of the observations.
+    ``weight_s`` (k,) is the evidence in each cell, s.
     """
 
     matrix: Floats
     right: Floats
+    weight_s: Floats
     variances: Variances
 
 
@@ -65,14 +67,13 @@ def reduce_stretch(view: BlockView, prior: Floats, settings: CurveSettings) -> R
 
     ``prior`` (k+1, k+1) is the precision of c before any evidence; it serves only to find residuals.
     """
-    matrix, right = _sums(view)
+    plain = Reduced(*_sums(view), view.row("hat").sum(axis=0), USUAL)
     levels = _levels(view)
-    variances = USUAL
-    reduced = _without_levels(matrix, right, levels, variances, settings)
+    reduced = _without_levels(plain, levels, USUAL, settings)
     for _ in range(VARIANCE_PASSES if levels.weight.size > 1 else 0):
         solution = np.linalg.solve(prior + reduced.matrix, reduced.right.sum(axis=1))
         variances = _estimated(levels, solution, settings)
-        reduced = _without_levels(matrix, right, levels, variances, settings)
+        reduced = _without_levels(plain, levels, variances, settings)
     return reduced
 
 
@@ -105,7 +106,7 @@ def _levels(view: BlockView) -> _Levels:
 
 
 def _without_levels(
-    matrix: Floats, right: Floats, levels: _Levels, variances: Variances, settings: CurveSettings
+    plain: Reduced, levels: _Levels, variances: Variances, settings: CurveSettings
 ) -> Reduced:
     noise = variances.noise
     covariance = variances.drift * np.exp(-levels.distance_s / settings.level_memory_s)
@@ -113,8 +114,9 @@ def _without_levels(
     # (G^-1 + W/s2w)^-1 without inverting G, which is nearly singular when drift rules.
     inner = np.linalg.solve(np.eye(len(covariance)) + covariance * (levels.weight / noise), covariance)
     projected = levels.hats.T @ inner / noise**2
-    reduced = matrix / noise - projected @ levels.hats
-    return Reduced(0.5 * (reduced + reduced.T), right / noise - projected @ levels.asked, variances)
+    matrix = plain.matrix / noise - projected @ levels.hats
+    right = plain.right / noise - projected @ levels.asked
+    return Reduced(0.5 * (matrix + matrix.T), right, plain.weight_s, variances)
 
 
 def _estimated(levels: _Levels, solution: Floats, settings: CurveSettings) -> Variances:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -74,6 +75,26 @@ class CurveSettings:
         5.0, "1", "a measured cell has at least this many effective hits", (0, 1e6)
     )
     max_step_pct: float = _constant(10.0, "%", "a cell moves at most this much per flash", (0.1, 100))
+    window_h: float = field(
+        default=math.inf,
+        metadata={
+            "unit": "h",
+            "meaning": "only the newest hours of driving count",
+            "low": 0.1,
+            "high": 1e5,
+            "off": math.inf,
+        },
+    )
+    window_drives: float = field(
+        default=math.inf,
+        metadata={
+            "unit": "drives",
+            "meaning": "only the newest drives count",
+            "low": 1.0,
+            "high": 1e5,
+            "off": math.inf,
+        },
+    )
     trims_multiply: float = _constant(
         1.0, "0 or 1", "1: total trim is (1+short)(1+long)-1; 0: it is short+long", (0, 1)
     )
@@ -81,6 +102,8 @@ class CurveSettings:
     def __post_init__(self) -> None:
         for spec in fields(self):
             value, meta = getattr(self, spec.name), spec.metadata
+            if value == meta.get("off"):
+                continue
             if not meta["low"] <= value <= meta["high"]:
                 raise EstimatorSettingError(
                     f"{spec.name} = {value:g} is impossible: allowed are {meta['low']:g} to "

@@ -7,6 +7,7 @@ data decide where there are enough and fills in where there are few.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,12 +29,13 @@ class Curve:
     """Solution per cell, shape (k,), %: correction and standard error.
 
     ``covariance`` (k, k), %², is that of the estimate alone, without the error of the method;
-    ``drift_pct`` is the largest standard deviation of a level drift that was found.
+    ``weight_s`` (k,) the evidence; ``drift_pct`` the largest standard deviation of a level drift found.
     """
 
     correction_pct: Floats
     stderr_pct: Floats
     covariance: Floats
+    weight_s: Floats
     transient: float
     drift_pct: float
 
@@ -55,16 +57,21 @@ class CurveSolver:
         self._prior[-1, -1] = settings.transient_sd**-2
         self._known: _Known = {}
 
-    def solve(self, sums: CellSums, *, remember: bool = True) -> Curve:
+    def solve(self, sums: CellSums, carried: Sequence[Reduced] = (), *, remember: bool = True) -> Curve:
         """The curve for these sums; all zero with the prior's width where there are none.
 
+        ``carried`` is what drives with an earlier table have taught, re-based to this one.
         ``remember`` is for sums that grow; without it nothing is kept for next time.
         """
+        return self._curve([*carried, *self.stretches(sums, remember=remember)])
+
+    def stretches(self, sums: CellSums, *, remember: bool = True) -> list[Reduced]:
+        """The equations of each stretch of driving, by drive, then by time."""
         known = self._known if remember else {}
         stretches = self._reduced(sums, known)
         for gone in known.keys() - stretches.keys():
             del known[gone]
-        return self._curve([stretches[name] for name in sorted(stretches)])
+        return list(stretches.values())
 
     def _reduced(self, sums: CellSums, known: _Known) -> dict[tuple[int, int], Reduced]:
         stretches: dict[tuple[int, int], list[BlockKey]] = {}
@@ -96,6 +103,7 @@ class CurveSolver:
             solution[:-1].sum(axis=1),
             np.sqrt(variance),
             covariance,
+            sum((part.weight_s for part in stretches), np.zeros(self._cells)),
             float(solution[-1].sum()),
             float(np.sqrt(drift)),
         )

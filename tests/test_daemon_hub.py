@@ -15,6 +15,7 @@ from daemon.hub import Hub, HubSettings
 from daemon.runtime import carry_on
 from daemon.store import Store
 from daemon.store_records import SessionStart
+from lowmaf.cells import BlockKey
 from lowmaf.filters import Filters
 from lowmaf.samples import SampleBatch
 from lowmaf.settings import CurveSettings
@@ -56,7 +57,7 @@ class MemoryStore:
     def write_locks(self, cells: frozenset[int]) -> None:
         self.locks = cells
 
-    def write_epoch(self, epoch: int) -> None:
+    def write_epoch(self, epoch: int, start: BlockKey) -> None:
         self.epoch = epoch
 
     def status(self) -> Mapping[str, Any]:

@@ -183,7 +183,7 @@ def test_a_channel_that_never_comes_switches_its_filter_off_with_a_warning() -> 
     batch = drive(3)
     without = SampleBatch(batch.t_s, {name: c for name, c in batch.channels.items() if name != "ect_c"})
     snapshot = run([without]).snapshot()
-    assert [warning.code for warning in snapshot.warnings] == ["filter_off_min_ect_c"]
+    assert "filter_off_min_ect_c" in [warning.code for warning in snapshot.warnings]
     assert snapshot.counts.rejected["cold_engine"] == 0
     assert snapshot.counts.rejected["channel_missing"] == 0
     assert run([batch]).snapshot().counts.rejected["cold_engine"] > 0

@@ -1,0 +1,147 @@
+"""What the data themselves say against a table made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from lowmaf.cells import BlockView
+from lowmaf.maf_table import MafTable
+from lowmaf.samples import Floats
+from lowmaf.snapshot import CellState, DataWarning, SampleCounts
+from lowmaf.solve import Curve
+from lowmaf.stream_statistics import StreamStatistics
+from lowmaf.verdicts import Verdict
+
+LEAK_SIGNIFICANT = 3.0
+LEAK_LEAST_PCT = 4.0
+"""Unmetered air is suspected where it would explain this much at the lowest measured cell, by three
+standard errors, and explains the curve better than a slope does."""
+LEAK_MISFIT = 2.0
+"""… and fits to within this many times the expected squared misfit per cell."""
+LEAK_BELOW_GS = 40.0
+LEAK_CELLS = 6
+LIMIT_SHARE = 0.01
+LIMIT_BLOCKS_SHARE = 0.10
+SLOW_POLLING_S = 0.5
+DRIFT_PCT = 2.0
+JUMPS_PER_1000 = 2.0
+IAT_RANGE_K = 20.0
+STEADY_SHARE = 0.2
+"""A cell is met in transients only where steady weight is less than this share of the time in it."""
+TRANSIENT_LEAST_S = 10.0
+
+
+def curve_warnings(
+    table: MafTable,
+    curve: Curve,
+    states: tuple[CellState, ...],
+    view: BlockView,
+) -> Iterator[DataWarning]:
+    """Warnings that follow from the learned curve. ``view`` holds all sums as one block."""
+    measured = np.array([state is CellState.MEASURED for state in states])
+    leak_gs = suspected_leak_gs(table, curve, view)
+    if leak_gs is not None:
+        yield DataWarning(
+            "air_leak_suspected",
+            f"the correction rises towards idle as {leak_gs:.2f} g/s of unmetered air would make it: "
+            "look for an air leak behind the MAF sensor before you change the table",
+            blocks_flash=True,
+        )
+    if curve.drift_pct > DRIFT_PCT:
+        yield DataWarning(
+            "level_drift",
+            f"the level of the trims wandered by about {curve.drift_pct:.1f} % while driving (temperature, "
+            "purge, fuel): the shape of the table is better known than its level",
+        )
+    time, steady = view.row("plain_nearest")[0], view.row("hat")[0]
+    transient = (time >= TRANSIENT_LEAST_S) & (steady < STEADY_SHARE * time)
+    if transient.any():
+        yield DataWarning(
+            "transient_cells",
+            f"met almost only while the flow was changing, so less sure than their hits say: "
+            f"{_volts(table.maf_v[transient])}",
+        )
+    if measured.any() and not measured[-1]:
+        top = int(np.flatnonzero(measured)[-1])
+        yield DataWarning(
+            "nothing_above",
+            f"nothing is measured above {table.maf_v[top]:.2f} V: those cells stay as they are",
+        )
+
+
+def stream_warnings(counts: SampleCounts, statistics: StreamStatistics) -> Iterator[DataWarning]:
+    """Warnings that follow from what the samples are like."""
+    at_limit = counts.rejected.get(Verdict.TRIM_AT_LIMIT.label, 0)
+    share = at_limit / max(counts.accepted + at_limit, 1)
+    if share > LIMIT_SHARE:
+        yield DataWarning(
+            "trims_at_limit",
+            f"a trim was at its limit in {100 * share:.0f} % of closed loop: those samples are left out, and "
+            "the true error there is larger than any correction shown",
+            blocks_flash=share > LIMIT_BLOCKS_SHARE,
+        )
+    if statistics.interval_s > SLOW_POLLING_S:
+        yield DataWarning(
+            "slow_polling",
+            f"samples come every {statistics.interval_s:.1f} s: below 2 per second corrections are not to be "
+            "trusted; log fewer channels",
+            blocks_flash=True,
+        )
+    if statistics.trims_moved >= 100 and statistics.trims_in_steps == statistics.trims_moved:
+        yield DataWarning(
+            "trims_in_steps",
+            "trims come in steps of 0.78 % (one byte); an ECU that cuts the rest off reads about 0.4 % low "
+            "per trim: log the 4-byte trims if your ECU has them",
+        )
+    if 1000.0 * statistics.ltft_jumps > JUMPS_PER_1000 * max(statistics.samples, 1):
+        yield DataWarning(
+            "ltft_range_steps",
+            "the long-term trim jumps between its ranges of air flow; steps of the curve at those flows "
+            "are the ECU's learning, not the sensor",
+        )
+    spread = statistics.iat_high_c - statistics.iat_low_c
+    if spread > IAT_RANGE_K:
+        yield DataWarning(
+            "temperature_drift",
+            f"intake air went from {statistics.iat_low_c:.0f} to {statistics.iat_high_c:.0f} °C; what "
+            "that does to the trims cannot be told from the sensor's error",
+        )
+
+
+def suspected_leak_gs(table: MafTable, curve: Curve, view: BlockView) -> float | None:
+    """Unmetered air, g/s, that the shape of the curve suggests, None where it does not.
+
+    Compares generalised least-squares fits of the corrections at low flow by a + b/flow and by
+    a + b ln(flow): a leak of q g/s adds 100 q/flow %.
+    """
+    if table.flow_gs is None:
+        return None
+    cells = (view.row("hat")[0] > 0.0) & (table.flow_gs > 0.0) & (table.flow_gs <= LEAK_BELOW_GS)
+    cells &= curve.stderr_pct < LEAK_LEAST_PCT
+    if np.count_nonzero(cells) < LEAK_CELLS:
+        return None
+    flow, found = table.flow_gs[cells], curve.correction_pct[cells]
+    covariance = curve.covariance[np.ix_(cells, cells)].copy()
+    covariance[np.diag_indices_from(covariance)] = curve.stderr_pct[cells] ** 2
+    weight = np.asarray(np.linalg.inv(covariance), dtype=np.float64)
+    leak_fit, leak, leak_se = _straight(100.0 / flow, found, weight)
+    slope_fit, _, _ = _straight(np.log(flow), found, weight)
+    explains = leak * 100.0 / float(flow[0]) >= LEAK_LEAST_PCT
+    fits = leak_fit < min(slope_fit, LEAK_MISFIT * flow.size)
+    return leak if leak > LEAK_SIGNIFICANT * leak_se and explains and fits else None
+
+
+def _straight(x: Floats, y: Floats, weight: Floats) -> tuple[float, float, float]:
+    """Misfit, slope and its standard error of y = a + b x."""
+    design = np.column_stack((np.ones_like(x), x))
+    normal = design.T @ weight @ design
+    solution = np.linalg.solve(normal, design.T @ weight @ y)
+    residual = y - design @ solution
+    return float(residual @ weight @ residual), float(solution[1]), float(np.linalg.inv(normal)[1, 1] ** 0.5)
+
+
+def _volts(volts: Floats) -> str:
+    shown = ", ".join(f"{volt:.2f}" for volt in volts[:8])
+    return f"{shown} V" if volts.size <= 8 else f"{shown} V and {volts.size - 8} more"

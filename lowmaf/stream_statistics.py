@@ -1,0 +1,62 @@
+"""What the samples are like, apart from what they ask for: counts that add up in any chunking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from lowmaf.filters import Mask
+from lowmaf.samples import Floats
+
+TRIM_STEP_PCT = 100.0 / 128.0
+"""Step in which a one-byte trim is reported (SSM parameters P3 and P4, OBD PIDs 06 and 07)."""
+LTFT_JUMP_PCT = 3.0
+"""A long-term trim that moves this far between two samples changed its range; learning is slower."""
+IN_STEP = 0.02
+"""A trim this near to a whole number of steps is one; logs print two decimals."""
+HOLE_S = 2.0
+
+
+@dataclass(slots=True)
+class StreamStatistics:
+    """Sums over closed-loop samples. ``iat_low_c`` and ``iat_high_c`` are NaN until a value was seen."""
+
+    samples: int = 0
+    intervals: int = 0
+    interval_ticks: int = 0
+    trims_moved: int = 0
+    trims_in_steps: int = 0
+    ltft_jumps: int = 0
+    iat_low_c: float = np.nan
+    iat_high_c: float = np.nan
+
+    @property
+    def interval_s(self) -> float:
+        """Mean time between samples, s; 0 before the second."""
+        return self.interval_ticks * 1e-6 / self.intervals if self.intervals else 0.0
+
+    def add(self, t_s: Floats, stft: Floats, ltft: Floats, closed: Mask, new: int) -> None:
+        """Samples in their order, trims as fractions; from index ``new`` on they were not seen before.
+
+        The sample before the first new one, where there is one, must be among them. ``closed`` (n,)
+        are those in closed loop; the others count for nothing.
+        """
+        steps = np.diff(t_s)[max(new - 1, 0) :]
+        both = (closed[1:] & closed[:-1])[max(new - 1, 0) :]
+        follows = both & (steps <= HOLE_S)
+        self.samples += int(np.count_nonzero(closed[new:]))
+        self.intervals += int(np.count_nonzero(follows))
+        # Whole microseconds: a sum of integers is the same in any chunking.
+        self.interval_ticks += int(np.rint(steps[follows] * 1e6).astype(np.int64).sum())
+        jumped = np.abs(np.diff(ltft)[max(new - 1, 0) :]) * 100.0 > LTFT_JUMP_PCT
+        self.ltft_jumps += int(np.count_nonzero(jumped & follows))
+        moved = 100.0 * stft[new:][closed[new:] & (stft[new:] != 0.0)]
+        steps_pct = moved / TRIM_STEP_PCT
+        self.trims_moved += int(moved.size)
+        self.trims_in_steps += int(np.count_nonzero(np.abs(steps_pct - np.rint(steps_pct)) < IN_STEP))
+
+    def add_temperatures(self, iat_c: Floats) -> None:
+        """Intake temperatures, °C, in any order; NaN where not measured."""
+        self.iat_low_c = float(np.fmin.reduce(iat_c, initial=self.iat_low_c))
+        self.iat_high_c = float(np.fmax.reduce(iat_c, initial=self.iat_high_c))
