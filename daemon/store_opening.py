@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from daemon.store_records import StoreError, StoreNotice
-from daemon.store_schema import APPLICATION_ID, VERSION, upgrade
+from daemon.store_schema import APPLICATION_ID, VERSION, is_whole, upgrade
 
 MAGIC = b"SQLite format 3\0"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 
 APPLICATION_ID = 0x4C4D4146
@@ -87,9 +88,9 @@ _STEPS = (_VERSION_1,)
 VERSION = len(_STEPS)
 
 
-def upgrade(connection: sqlite3.Connection, version: int) -> None:
-    """Brings a database of an older ``version`` (0: a new file) to this program's, step by whole step."""
-    for number, step in enumerate(_STEPS[version:], start=version + 1):
+def upgrade(connection: sqlite3.Connection, version: int, until: int = VERSION) -> None:
+    """Brings a database of an older ``version`` (0: a new file) to ``until``, step by whole step."""
+    for number, step in enumerate(_STEPS[version:until], start=version + 1):
         connection.executescript(
             f"""
             BEGIN IMMEDIATE;
@@ -100,3 +101,14 @@ def upgrade(connection: sqlite3.Connection, version: int) -> None:
             COMMIT;
             """  # noqa: S608 - only our own constants
         )
+
+
+def is_whole(connection: sqlite3.Connection, version: int) -> bool:
+    """Whether every table of ``version`` is as it was made; what others have added does not matter."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as fresh:
+        upgrade(fresh, 0, until=version)
+        return _definitions(fresh) <= _definitions(connection)
+
+
+def _definitions(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+    return set(connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"))

@@ -248,6 +248,23 @@ async def test_a_damaged_database_never_keeps_the_daemon_from_starting(
         assert set_aside == rounds
 
 
+async def test_a_damaged_definition_of_a_table_is_seen(path: Path) -> None:
+    await fill(path)
+    content = path.read_bytes()
+    assert content.count(b"flow_gs TEXT") == 1
+    path.write_bytes(content.replace(b"flow_gs TEXT", b"flow_gq TEXT"))
+    async with await Store.open(path) as store:
+        assert [notice.code for notice in store.notices] == ["database_damaged"]
+
+
+async def test_tables_that_the_owner_added_are_no_damage(path: Path) -> None:
+    await fill(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("CREATE VIEW my_drives AS SELECT * FROM sessions")
+    async with await Store.open(path) as store:
+        assert store.notices == ()
+
+
 async def test_damage_twice_in_a_second_keeps_both_files(path: Path) -> None:
     for _ in range(3):
         async with await Store.open(path):
