@@ -169,6 +169,8 @@ def _version(path: Path, connection: sqlite3.Connection) -> int:
             f"{path}: made by a newer lowmaf (schema {version}, this one knows {VERSION}); update lowmaf or "
             "name another database"
         )
+    if not is_whole(connection, version):
+        raise _DamagedError("its tables are not as they were made")
     return int(version)
 
 
