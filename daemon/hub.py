@@ -235,9 +235,14 @@ class Hub:
             if accepted == checked:
                 continue
             checked = accepted
-            sums = self.pipeline.sums.copy()
-            self._held_out = await asyncio.to_thread(self.pipeline.held_out, sums)
+            sums, epoch = self.pipeline.sums.copy(), self.pipeline.epoch
+            found = await asyncio.to_thread(self.pipeline.held_out, sums)
+            if epoch != self.pipeline.epoch:
+                continue
+            self._held_out = found
             self._solved_s = -math.inf
+            self.pipeline.touch()
+            self._changed()
 
     # ---- inside
 

@@ -163,6 +163,10 @@ class Pipeline:
         self._carried = [rebase(reduced, before.table, self.table) for reduced in learned]
         self._revision += 1
 
+    def touch(self) -> None:
+        """Raises the revision: something that is shown beside the sums has changed."""
+        self._revision += 1
+
     def lock(self, cells: frozenset[int]) -> None:
         """Cells (indices) that keep their flow whatever was learned."""
         self.locked = cells

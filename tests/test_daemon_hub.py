@@ -225,6 +225,26 @@ async def test_a_running_link_without_samples_is_unhealthy_and_a_waiting_one_is_
     assert hub.status().healthy
 
 
+async def test_the_held_out_check_shows_when_it_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.hub.HELD_OUT_INTERVAL_S", 0.0)
+    hub = Hub(settings(), MemoryStore())
+    await hub.begin_session("test")
+    hub.take(steady(0, 900.0))
+    before = hub.snapshot()
+    checking = asyncio.create_task(hub.check_held_out())
+    try:
+        async with asyncio.timeout(20.0):
+            generation = await hub.changed(0)
+            while hub.snapshot().held_out is None:
+                generation = await hub.changed(generation)
+    finally:
+        checking.cancel()
+    found = hub.snapshot().held_out
+    assert found is not None
+    assert found.rms_pct < found.rms_uncorrected_pct
+    assert hub.snapshot().revision > before.revision
+
+
 async def test_after_a_restart_the_hub_carries_on_where_it_was(tmp_path: Path) -> None:
     path = tmp_path / "lowmaf.sqlite3"
     async with await Store.open(path) as store:
