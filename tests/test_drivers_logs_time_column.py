@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from drivers.logs.time_column import STITCH_GAP_S, StampGroup, TimeLine, clock_stamp, spread
@@ -96,6 +96,7 @@ stamp_rows = st.lists(
 )
 
 
+@settings(deadline=None, derandomize=True)
 @given(stamp_rows, st.lists(st.integers(0, 60), max_size=5))
 def test_a_time_line_is_the_same_in_any_chunking(rows: list[tuple[float, float]], cuts: list[int]) -> None:
     stamps, periods = (np.array(column) for column in zip(*rows, strict=True))
@@ -134,6 +135,7 @@ def test_a_clock_that_stands_is_not_spread() -> None:
     assert spread(stamps, 1.0, None)[0].tolist() == stamps.tolist()
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=12), st.integers(0, 12))
 def test_spreading_is_the_same_in_any_chunking_by_groups(sizes: list[int], cut: int) -> None:
     stamps = np.repeat(np.arange(len(sizes), dtype=np.float64), sizes)

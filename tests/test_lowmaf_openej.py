@@ -99,7 +99,7 @@ def request_rows(draw) -> list[dict]:
     return rows
 
 
-@settings(max_examples=300)
+@settings(deadline=None, derandomize=True, max_examples=300)
 @given(request_rows())
 def test_every_row_is_judged_as_the_rules_say(rows: list[dict]) -> None:
     assert cells(rows) == reference(rows)
@@ -119,6 +119,7 @@ def test_a_long_log_gives_the_counts_and_means_of_the_rules(seed: int) -> None:
     assert sum(hits for _, hits in cells(rows)) > 2000
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.floats(-1e6, 1e6, allow_nan=False))
 def test_one_comparison_says_what_text_formatting_says(rise: float) -> None:
     assert (float(f"{rise:.2f}") < 0.3) == (rise <= LAST_STEADY_V_PER_S)
@@ -130,6 +131,7 @@ def test_the_threshold_lies_between_two_neighbouring_doubles() -> None:
     assert f"{math.nextafter(LAST_STEADY_V_PER_S, 1.0):.2f}" == "0.30"
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.lists(volts, min_size=1, max_size=50))
 def test_nearest_breakpoint_is_that_of_the_bisection(met: list[float]) -> None:
     axis = np.array(AXIS)
@@ -207,6 +209,7 @@ def test_what_is_no_array_of_objects_is_refused_in_words(body: bytes) -> None:
     assert len(str(refused.value)) < 250
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.binary(max_size=60), st.integers(0, 400))
 def test_damaged_bodies_never_crash(noise: bytes, at: int) -> None:
     body = json.dumps([row(0, 1.17), row(100, 1.2)]).encode()

@@ -7,7 +7,7 @@ import pathlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lowmaf.maf_table import MafTableError, default_axis
@@ -140,6 +140,7 @@ tables = st.lists(
 ).map(lambda cells: (np.array(sorted(v for v, _ in cells)), np.array(sorted(g for _, g in cells))))
 
 
+@settings(deadline=None, derandomize=True)
 @given(tables, st.booleans(), st.sampled_from(["\n", "\r\n", "\r"]))
 def test_clipboard_text_reads_back_bit_for_bit(table, decimal_comma: bool, line_end: str) -> None:
     volts, flow = table
@@ -154,6 +155,7 @@ def test_clipboard_text_reads_back_bit_for_bit(table, decimal_comma: bool, line_
     np.testing.assert_array_equal(again.flow_gs, flow)
 
 
+@settings(deadline=None, derandomize=True)
 @given(tables)
 def test_csv_reads_back_bit_for_bit(table) -> None:
     volts, flow = table
@@ -171,11 +173,13 @@ def _table_or_refusal(text: str) -> bool:
         return "\n" not in str(refused)
 
 
+@settings(deadline=None, derandomize=True)
 @given(st.text(max_size=200))
 def test_any_text_is_a_table_or_a_refusal(text: str) -> None:
     assert _table_or_refusal(text)
 
 
+@settings(deadline=None, derandomize=True)
 @given(
     st.sampled_from(sorted(ACCEPTED_FORMS)),
     st.integers(0, 200),

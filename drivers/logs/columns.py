@@ -183,6 +183,7 @@ def resolve(found: Mapping[str, Sequence[Candidate]], values: HeadValues) -> Lay
             _resolve_role(layout, role, options, values)
     if "lambda_" in layout.columns and "lambda_target" not in layout.columns:
         header = layout.columns.pop("lambda_").header.text
+        layout.inferred = [words for words in layout.inferred if not words.startswith(f"{header}: ")]
         layout.warnings.append(f"{header} is not used: a measured lambda needs its commanded one beside it")
     if "iat_c" in layout.columns and "ect_c" in layout.columns:
         _agree_on_temperature(layout, layout.columns["iat_c"], layout.columns["ect_c"], found)

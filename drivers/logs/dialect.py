@@ -23,13 +23,15 @@ _KNOWN_NAMES = frozenset(alias.name for role in ROLES.values() for alias in role
 
 @dataclass(frozen=True, slots=True)
 class Dialect:
-    """``header_line`` is the index, from 0, of the line of names; data begin at ``data_line``."""
+    """``header_line`` is the index, from 0, of the line of names, ``known_names`` how many of them mean
+    something to us; data begin at ``data_line``."""
 
     separator: str
     decimal_comma: bool
     header_line: int
     data_line: int
     headers: tuple[Header, ...]
+    known_names: int
 
     @property
     def long_format(self) -> bool:
@@ -49,29 +51,13 @@ def recognise(
 
     ``wanted`` are headers that the user named. ``decimal_comma`` None: found from the values.
     """
-    asked = {header_of(text).name for text in wanted}
-    best: tuple[int, int, int, str, list[str]] | None = None
-    for index, line in enumerate(lines[:HEADER_WITHIN_LINES]):
-        if best is not None and best[0] >= SURE_NAMES and index > NAMES_LINES - best[1]:
-            break
-        for separator in SEPARATORS:
-            if separator.encode() not in line:
-                continue
-            cells = cells_of(line, separator)
-            score = _score(cells, asked)
-            rank = (score, -index, len(cells), separator, cells)
-            if sum(bool(cell) for cell in cells) >= 2 and (best is None or rank[:3] > best[:3]):
-                best = rank
-    if best is None:
+    names = _best_names(lines, {header_of(text).name for text in wanted})
+    if names is None:
         return None
-    score, at, _, separator, cells = best
-    if score == 0:
-        at, separator, cells = _widest_before_numbers(lines) or (-at, separator, cells)
-        at = -at
-    header_line = -at
-    while cells and not cells[-1]:
-        cells.pop()
-    headers = [header_of(cell) for cell in cells]
+    if not names.known:
+        names = _names_above_numbers(lines) or names
+    separator, header_line = names.separator, names.line
+    headers = [header_of(cell) for cell in names.cells]
     data_line = header_line + 1
     if data_line < len(lines) and (units := _unit_row(cells_of(lines[data_line], separator), headers)):
         headers = [
@@ -84,22 +70,54 @@ def recognise(
         decimal_comma = separator != "," and any(
             _DECIMAL_COMMA.match(cell) for line in sample for cell in cells_of(line, separator)
         )
-    return Dialect(separator, decimal_comma and separator != ",", header_line, data_line, tuple(headers))
+    decimal_comma = decimal_comma and separator != ","
+    return Dialect(separator, decimal_comma, header_line, data_line, tuple(headers), names.known)
 
 
-def _score(cells: Sequence[str], asked: set[str]) -> int:
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """A line that may name the columns, and how many of its names are known."""
+
+    line: int
+    separator: str
+    cells: tuple[str, ...]
+    known: int
+
+
+def _best_names(lines: Sequence[bytes], asked: set[str]) -> _Names | None:
+    """The first of the lines with most known names, of at least two fields."""
+    best: _Names | None = None
+    for index, line in enumerate(lines[:HEADER_WITHIN_LINES]):
+        if best is not None and best.known >= SURE_NAMES and index > best.line + NAMES_LINES:
+            break
+        readings = [
+            _names(index, separator, cells_of(line, separator), asked)
+            for separator in SEPARATORS
+            if separator.encode() in line
+        ]
+        named = [names for names in readings if sum(map(bool, names.cells)) >= 2]
+        here = max(named, key=lambda names: (names.known, len(names.cells)), default=None)
+        if here is not None and (best is None or here.known > best.known):
+            best = here
+    return best
+
+
+def _names(line: int, separator: str, cells: list[str], asked: set[str]) -> _Names:
+    while cells and not cells[-1]:
+        cells.pop()
     names = {header_of(cell).name for cell in cells if cell}
     known = _KNOWN_NAMES | asked
-    return sum(name in known or without_brackets(name) in known for name in names)
+    count = sum(name in known or without_brackets(name) in known for name in names)
+    return _Names(line, separator, tuple(cells), count)
 
 
-def _widest_before_numbers(lines: Sequence[bytes]) -> tuple[int, str, list[str]] | None:
+def _names_above_numbers(lines: Sequence[bytes]) -> _Names | None:
     """The first line of names that is followed by a line of as many fields that begins with a number."""
     for index, (line, following) in enumerate(pairwise(lines[:HEADER_WITHIN_LINES])):
         for separator in SEPARATORS:
             cells, below = cells_of(line, separator), cells_of(following, separator)
             if len(cells) >= 2 and len(cells) == len(below) and re.match(r"[-+.]?\d", below[0] or "x"):
-                return index, separator, cells
+                return _names(index, separator, cells, set())
     return None
 
 

@@ -155,7 +155,8 @@ class LogReader:
         if sampler.unknown_codes:
             met.append(f"{sampler.unknown_codes} rows have a fuel-loop code that its coding does not define")
         if sampler.stitches:
-            met.append(f"time goes back {sampler.stitches} times: read as drives one after another")
+            places = "one place" if sampler.stitches == 1 else f"{sampler.stitches} places"
+            met.append(f"time goes back at {places}: read as drives one after another")
         if self._text.ended_early:
             met.append(self._text.ended_early)
         return met

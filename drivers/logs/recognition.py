@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
 import numpy as np
@@ -15,6 +16,8 @@ from drivers.logs.rows import rows_of
 from lowmaf.samples import Floats
 
 HEAD_ROWS = 2000
+MISFITS_PER_ROW = 4
+"""With so many rows that do not fit the names to one that does, the names are not those of the rows."""
 
 
 class RecognisedLog:
@@ -43,20 +46,20 @@ class RecognisedLog:
             return
         begin = 0
         for found in re.finditer(rb'^[ "]*' + re.escape(self._mark) + rb"[^\n]*\n", block, re.MULTILINE):
+            again = recognise([found.group().strip()], self.dialect.decimal_comma)
+            if again is None or again.separator != self.dialect.separator or not again.known_names:
+                continue
             yield block[begin : found.start()]
-            self._rename(found.group().strip())
+            self._rename(again)
             begin = found.end()
         yield block[begin:]
 
-    def _rename(self, line: bytes) -> None:
-        again = recognise([line], self.dialect.decimal_comma)
-        if again is None or again.separator != self.dialect.separator:
-            return
+    def _rename(self, again: Dialect) -> None:
         try:
             self.layout = continued(self.layout, again.headers)
         except LayoutError:
             return
-        self.dialect = Dialect(self.dialect.separator, self.dialect.decimal_comma, 0, 1, again.headers)
+        self.dialect = again
 
 
 def recognise_log(
@@ -87,8 +90,8 @@ def recognise_log(
         return rows.column(index).values if len(rows) else np.empty(0)
 
     layout = layout_of(dialect.headers, asked, values)
-    if not len(rows):
-        _refuse_without_rows(dialect, lines)
+    if sum(rows.unusable.values()) >= MISFITS_PER_ROW * len(rows):
+        _refuse_rows(dialect, lines)
     preamble = [decoded(line) for line in lines[: dialect.header_line]]
     name = format_name(preamble, dialect.headers, dialect.separator)
     return RecognisedLog(name, dialect, layout, head[at:], _is_utf8(looked_at))
@@ -102,11 +105,18 @@ def _is_utf8(text: bytes) -> bool:
     return True
 
 
-def _refuse_without_rows(dialect: Dialect, lines: list[bytes]) -> None:
-    filled = [line for line in lines[dialect.data_line :] if line.strip()]
-    if not filled:
+def _refuse_rows(dialect: Dialect, lines: list[bytes]) -> None:
+    """Most rows do not fit the names, or there is none."""
+    counts = Counter(
+        len(cells_of(line, dialect.separator))
+        for line in lines[dialect.data_line : dialect.data_line + HEAD_ROWS]
+        if line.strip()
+    )
+    if not counts:
         raise LayoutError("there are column names but no row of data")
-    fields = len(cells_of(filled[0], dialect.separator))
+    fields = max(
+        (count for count in counts if count != len(dialect.headers)), key=lambda count: counts[count]
+    )
     raise LayoutError(
         f"rows have {fields} fields but there are {len(dialect.headers)} column names: which value belongs "
         "to which name cannot be told"
