@@ -18,7 +18,7 @@ from typing import BinaryIO
 from drivers.logs.errors import LogUnreadableError
 
 MAX_LINE_BYTES = 1_000_000
-READ_BYTES = 1 << 20
+READ_BYTES = 1 << 19
 
 _RECOGNISED_BY = 256
 _GZIP_WBITS = 31
