@@ -18,7 +18,7 @@ from typing import Any, Self
 
 import aiosqlite
 
-from daemon.store_opening import error_words, prepare
+from daemon.store_opening import error_words, prepare, stored_text
 from daemon.store_reader import StoreReader
 from daemon.store_records import SessionStart, StoreError, StoreNotice
 from daemon.store_rows import SESSION_COLUMNS, session_row, table_row, table_text
@@ -244,15 +244,10 @@ async def _connect(path: Path, opened: AsyncExitStack) -> aiosqlite.Connection:
     connection = await aiosqlite.connect(path, timeout=_BUSY_S, isolation_level=None)
     opened.push_async_callback(connection.close)
     connection.row_factory = sqlite3.Row
-    connection.text_factory = _text
+    connection.text_factory = stored_text
     for pragma in _PRAGMAS:
         await connection.execute(pragma)
     return connection
-
-
-def _text(stored: bytes) -> str:
-    """Text that may have been damaged on the disk; then its row's checksum does not fit."""
-    return stored.decode("utf-8", "replace")
 
 
 def _size(path: Path, suffix: str) -> int:

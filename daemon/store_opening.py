@@ -121,6 +121,11 @@ def prepare(path: Path) -> tuple[DatabaseLock, tuple[StoreNotice, ...]]:
     return lock, ()
 
 
+def stored_text(stored: bytes) -> str:
+    """Text as stored; where it was damaged on the disk, the checksum of its row does not fit."""
+    return stored.decode("utf-8", "replace")
+
+
 def is_disk_full(error: sqlite3.Error) -> bool:
     """Whether there was no room for a write."""
     return getattr(error, "sqlite_errorcode", None) in _DISK_FULL_CODES
@@ -134,6 +139,7 @@ def error_words(error: sqlite3.Error) -> str:
 def _make_ready(path: Path) -> None:
     try:
         with contextlib.closing(sqlite3.connect(path, timeout=5.0, isolation_level=None)) as connection:
+            connection.text_factory = stored_text
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA synchronous = FULL")
             version = _version(path, connection)
@@ -143,6 +149,8 @@ def _make_ready(path: Path) -> None:
                 "UPDATE sessions SET closed_how = 'closed_incorrect' WHERE closed_how = 'open'"
             )
         _sync_folder(path.parent)
+    except UnicodeDecodeError:  # SQLite quotes a table's damaged definition in its error
+        raise _DamagedError("the definition of a table is not text") from None
     except sqlite3.DatabaseError as error:
         if getattr(error, "sqlite_errorcode", None) in _DAMAGE_CODES:
             raise _DamagedError(str(error)) from None

@@ -252,9 +252,16 @@ async def test_a_damaged_definition_of_a_table_is_seen(path: Path) -> None:
     await fill(path)
     content = path.read_bytes()
     assert content.count(b"flow_gs TEXT") == 1
-    path.write_bytes(content.replace(b"flow_gs TEXT", b"flow_gq TEXT"))
-    async with await Store.open(path) as store:
-        assert [notice.code for notice in store.notices] == ["database_damaged"]
+    for harmed in (
+        b"flow_gq TEXT",
+        b"flow_gs\xa0TEXT",
+        b"\xfflow_gs TEXT",
+        b"flow_gs )EXT",
+        b"flow_gs \0EXT",
+    ):
+        path.write_bytes(content.replace(b"flow_gs TEXT", harmed[:12]))
+        async with await Store.open(path) as store:
+            assert [notice.code for notice in store.notices] == ["database_damaged"]
 
 
 async def test_tables_that_the_owner_added_are_no_damage(path: Path) -> None:
