@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -136,40 +136,43 @@ def judge_alone(batch: SampleBatch, filters: Filters, axis_v: tuple[float, float
     """Verdicts by the rules that look at one sample alone, shape (n,).
 
     ``axis_v`` are the first and last volts that a sample may have, None where all may.
-    The rules that need neighbours (settling, slope, look-ahead) follow in the pipeline.
+    The rules that need neighbours (settling, slope, look-ahead) follow in the judge.
     """
     verdicts = np.zeros(len(batch), dtype=np.uint8)
-
-    def reject(where: Mask, verdict: Verdict) -> None:
-        verdicts[where & (verdicts == Verdict.ACCEPTED)] = verdict
-
-    needed = [name for name in filters.channels_needed() if name in batch.channels]
-    used = [*CORE_CHANNELS, *needed]
-    for name in used:
-        reject(np.isnan(batch[name]), Verdict.CHANNEL_MISSING)
-    for name in used:
-        values, channel = batch[name], CHANNELS[name]
-        reject((values < channel.low) | (values > channel.high), Verdict.IMPLAUSIBLE)
-    loop = batch["fuel_loop"]
-    reject((loop != FuelLoop.CLOSED) & (loop != FuelLoop.CLOSED_FAULT), Verdict.OPEN_LOOP)
-    reject(loop == FuelLoop.CLOSED_FAULT, Verdict.LOOP_FAULT)
-    if axis_v is not None:
-        volts = batch["maf_v"]
-        reject((volts < axis_v[0]) | (volts > axis_v[1]), Verdict.OFF_AXIS)
-    if "ect_c" in needed:
-        reject(batch["ect_c"] < filters.min_ect_c, Verdict.COLD_ENGINE)
-    if "iat_c" in needed:
-        reject(batch["iat_c"] > filters.max_iat_c, Verdict.HOT_INTAKE)
-    if "rpm" in needed:
-        rpm = batch["rpm"]
-        reject((rpm < filters.min_rpm) | (rpm > filters.max_rpm), Verdict.RPM_RANGE)
-    if "load_g_rev" in needed:
-        reject(batch["load_g_rev"] < filters.min_load_g_rev, Verdict.LOW_LOAD)
-    if math.isfinite(filters.trim_limit_pct):
-        limit = filters.trim_limit_pct
-        at_limit = (np.abs(batch["stft_pct"]) >= limit) | (np.abs(batch["ltft_pct"]) >= limit)
-        reject(at_limit, Verdict.TRIM_AT_LIMIT)
-    if "lambda_target" in needed:
-        offset_pct = 100.0 * np.abs(batch["lambda_target"] - 1.0)
-        reject(offset_pct > filters.max_target_offset_pct, Verdict.TARGET_NOT_STOICHIOMETRIC)
+    for reason, where in _reasons(batch, filters, axis_v):
+        verdicts[where & (verdicts == 0)] = reason
     return verdicts
+
+
+def _reasons(
+    batch: SampleBatch, filters: Filters, axis_v: tuple[float, float] | None
+) -> Iterator[tuple[int, Mask]]:
+    """Each reason with the samples it speaks against, in the order of precedence."""
+    needed = [name for name in filters.channels_needed() if name in batch.channels]
+    used = {name: batch[name] for name in (*CORE_CHANNELS, *needed)}
+    yield int(Verdict.CHANNEL_MISSING), np.any([np.isnan(values) for values in used.values()], axis=0)
+    outside = [
+        (values < CHANNELS[name].low) | (values > CHANNELS[name].high) for name, values in used.items()
+    ]
+    yield int(Verdict.IMPLAUSIBLE), np.any(outside, axis=0)
+    loop = used["fuel_loop"]
+    with_fault = loop == float(FuelLoop.CLOSED_FAULT)
+    yield int(Verdict.OPEN_LOOP), (loop != float(FuelLoop.CLOSED)) & ~with_fault
+    yield int(Verdict.LOOP_FAULT), with_fault
+    if axis_v is not None:
+        volts = used["maf_v"]
+        yield int(Verdict.OFF_AXIS), (volts < axis_v[0]) | (volts > axis_v[1])
+    if "ect_c" in used:
+        yield int(Verdict.COLD_ENGINE), used["ect_c"] < filters.min_ect_c
+    if "iat_c" in used:
+        yield int(Verdict.HOT_INTAKE), used["iat_c"] > filters.max_iat_c
+    if "rpm" in used:
+        yield int(Verdict.RPM_RANGE), (used["rpm"] < filters.min_rpm) | (used["rpm"] > filters.max_rpm)
+    if "load_g_rev" in used:
+        yield int(Verdict.LOW_LOAD), used["load_g_rev"] < filters.min_load_g_rev
+    if math.isfinite(limit := filters.trim_limit_pct):
+        at_limit = (np.abs(used["stft_pct"]) >= limit) | (np.abs(used["ltft_pct"]) >= limit)
+        yield int(Verdict.TRIM_AT_LIMIT), at_limit
+    if "lambda_target" in used:
+        offset_pct = 100.0 * np.abs(used["lambda_target"] - 1.0)
+        yield int(Verdict.TARGET_NOT_STOICHIOMETRIC), offset_pct > filters.max_target_offset_pct

@@ -72,51 +72,70 @@ class SampleStream:
         self._filters = filters
         self._axis_v = axis_v
         self._lambda_settle_s = min(lambda_settle_s, filters.settle_s)
-        self._parts: list[Rows] = []
+        self._fresh: list[SampleBatch] = []
+        self._judged: Rows | None = None
         self._past = 0
         self._newest_s = -math.inf
         self._oldest_waiting_s = math.inf
         self._break_s = -math.inf
         self.pending = 0
-        self.last_verdict: Verdict | None = None
 
     @property
     def waiting_s(self) -> float:
         """Time from the oldest waiting sample to the newest, s; 0 where none waits."""
         return self._newest_s - self._oldest_waiting_s if self.pending else 0.0
 
+    @property
+    def last_verdict(self) -> Verdict | None:
+        """Provisional verdict of the newest waiting sample, None where none waits."""
+        if not self.pending:
+            return None
+        rows = self._rows()
+        return Verdict(int(rows.verdicts[-1]))
+
     def push(self, batch: SampleBatch) -> int:
         """Adds samples; returns how many were refused at once because their time does not rise."""
-        times = np.nan_to_num(batch.t_s, nan=-np.inf, posinf=-np.inf)
-        newest = np.maximum.accumulate(np.concatenate(([self._newest_s], times)))
-        rising = times > newest[:-1]
+        rising = self._rising(batch.t_s)
         refused = len(batch) - int(np.count_nonzero(rising))
-        rows = self._judged(batch, rising if refused else slice(None))
         if refused:
-            self.last_verdict = Verdict.TIME_NOT_RISING
-        if len(rows):
+            batch = batch.at(rising)
+        if len(batch):
             if not self.pending:
-                self._oldest_waiting_s = float(rows.t_s[0])
-            self._parts.append(rows)
-            self._newest_s = float(rows.t_s[-1])
-            self.pending += len(rows)
-            self.last_verdict = Verdict(int(rows.verdicts[-1]))
+                self._oldest_waiting_s = float(batch.t_s[0])
+            self._fresh.append(batch)
+            self._newest_s = float(batch.t_s[-1])
+            self.pending += len(batch)
         return refused
 
     def take(self, lookahead_s: float, *, finished: bool) -> Ready | None:
         """Rows whose look-ahead is complete (all, when the drive has finished); None if there are none."""
         if not self.pending:
             return None
-        rows = Rows.concatenate(self._parts) if len(self._parts) > 1 else self._parts[0]
+        rows = self._rows()
         stop = len(rows)
         if not finished:
             stop = int(np.searchsorted(rows.t_s, self._newest_s - lookahead_s, side="right"))
-        ready = Ready(rows, self._past, stop)
-        if stop <= ready.first:
-            self._parts = [rows]
+        if stop <= self._past:
             return None
+        ready = Ready(rows, self._past, stop)
         self._forget(ready)
         return ready
+
+    def _rising(self, t_s: Floats) -> Mask:
+        """Where time is finite and later than all before."""
+        times = np.where(np.isfinite(t_s), t_s, -np.inf)
+        newest = np.maximum.accumulate(np.concatenate(([self._newest_s], times)))
+        later: Mask = times > newest[:-1]
+        return later
+
+    def _rows(self) -> Rows:
+        """Past and waiting samples; those that came since the last call are judged first."""
+        if self._fresh:
+            fresh = self._judged_alone(SampleBatch.concatenate(self._fresh))
+            self._fresh = []
+            self._judged = fresh if self._judged is None else Rows.concatenate([self._judged, fresh])
+        assert self._judged is not None
+        return self._judged
 
     def _forget(self, ready: Ready) -> None:
         """Drops what is older than any look-back of the rows that still wait."""
@@ -128,23 +147,23 @@ class SampleStream:
         self.pending = len(rows) - stop
         self._past = stop - keep_from
         self._oldest_waiting_s = float(rows.t_s[stop]) if self.pending else math.inf
-        self._parts = [rows.slice(keep_from)]
+        self._judged = rows.slice(keep_from)
 
-    def _judged(self, batch: SampleBatch, chosen: Mask | slice) -> Rows:
-        t_s = batch.t_s[chosen]
-        columns = {name: batch[name][chosen] for name in _KEPT}
-        verdicts = judge_alone(batch, self._filters, self._axis_v)[chosen]
-        break_s = self._breaks(t_s, batch["fuel_loop"][chosen])
+    def _judged_alone(self, batch: SampleBatch) -> Rows:
+        columns = {name: batch[name] for name in _KEPT}
+        verdicts = judge_alone(batch, self._filters, self._axis_v)
+        break_s = self._breaks(batch.t_s, batch["fuel_loop"])
         has_lambda = np.isfinite(columns["lambda_"]) & np.isfinite(columns["lambda_target"])
         settle_s = np.where(has_lambda, self._lambda_settle_s, self._filters.settle_s)
-        verdicts[(t_s - break_s < settle_s) & (verdicts == Verdict.ACCEPTED)] = Verdict.JUST_CLOSED
-        return Rows(t_s, columns, break_s, verdicts)
+        verdicts[(batch.t_s - break_s < settle_s) & (verdicts == 0)] = int(Verdict.JUST_CLOSED)
+        return Rows(batch.t_s, columns, break_s, verdicts)
 
     def _breaks(self, t_s: Floats, loop: Floats) -> Floats:
-        if not t_s.size:
-            return t_s
-        open_loop = np.isfinite(loop) & (loop != FuelLoop.CLOSED) & (loop != FuelLoop.CLOSED_FAULT)
-        hole = np.diff(t_s, prepend=self._newest_s) > HOLE_S
+        """Time of the last open-loop sample or hole at or before each sample, s."""
+        open_loop = np.isfinite(loop) & (loop != float(FuelLoop.CLOSED))
+        open_loop &= loop != float(FuelLoop.CLOSED_FAULT)
+        before = -math.inf if self._judged is None else float(self._judged.t_s[-1])
+        hole = np.diff(t_s, prepend=before) > HOLE_S
         breaks = np.where(open_loop | hole, t_s, -np.inf)
         breaks[0] = max(float(breaks[0]), self._break_s)
         breaks = np.maximum.accumulate(breaks)
@@ -154,5 +173,5 @@ class SampleStream:
 
 def is_neighbour(verdicts: Verdicts) -> Mask:
     """Rows whose values can be used to judge others: whatever is neither missing nor impossible."""
-    usable: Mask = (verdicts == Verdict.ACCEPTED) | (verdicts > Verdict.IMPLAUSIBLE)
+    usable: Mask = (verdicts == int(Verdict.ACCEPTED)) | (verdicts > int(Verdict.IMPLAUSIBLE))
     return usable

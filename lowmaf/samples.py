@@ -110,12 +110,18 @@ class SampleBatch:
             self.t_s[start:stop], {name: column[start:stop] for name, column in self.channels.items()}
         )
 
+    def at(self, where: NDArray[np.bool_]) -> SampleBatch:
+        """Samples at which ``where`` (n,) is True."""
+        return SampleBatch(self.t_s[where], {name: column[where] for name, column in self.channels.items()})
+
     @staticmethod
     def concatenate(batches: Iterable[SampleBatch]) -> SampleBatch:
         """All samples of ``batches`` in their order; the batches must deliver the same channels."""
         parts = list(batches)
         if not parts:
             return SampleBatch(np.empty(0), {})
+        if len(parts) == 1:
+            return parts[0]
         delivered = parts[0].delivered
         if any(part.delivered != delivered for part in parts):
             raise ValueError("batches of one source must deliver the same channels")
