@@ -6,14 +6,17 @@ the old one by more than drifting levels explain.
 
 from __future__ import annotations
 
+from collections import deque
+
 import numpy as np
 
 from lowmaf.cells import BlockKey, CellSums
+from lowmaf.levels import Reduced
 from lowmaf.solve import CurveSolver
 
-NEW_BLOCKS = 10
+GROUP_BLOCKS = 10
 """Five minutes of driving are compared with what came before."""
-MOST_OLD_BLOCKS = 120
+OLD_GROUPS = 12
 """At most the last hour before: older evidence of the level says little about now."""
 LEAST_WEIGHT_S = 2.0
 LEAST_CELLS = 3
@@ -21,23 +24,34 @@ SIGNIFICANT = 3.0
 """Median over cells of |difference| in standard errors. A step of 5 % gives 3.0 after five minutes."""
 
 
-def change_significance(sums: CellSums, solver: CurveSolver) -> float:
-    """Median |z| of the last :data:`NEW_BLOCKS` blocks against those before; 0 without enough of both."""
-    keys = sorted(sums.blocks)
-    new, old = keys[-NEW_BLOCKS:], keys[:-NEW_BLOCKS][-MOST_OLD_BLOCKS:]
-    if len(old) < NEW_BLOCKS:
-        return 0.0
-    parts = [CellSums(sums.cells, {key: sums.blocks[key] for key in part}) for part in (new, old)]
-    weights = [part.total().row("hat")[0] for part in parts]
-    both = (weights[0] >= LEAST_WEIGHT_S) & (weights[1] >= LEAST_WEIGHT_S)
-    if np.count_nonzero(both) < LEAST_CELLS:
-        return 0.0
-    now, before = (solver.solve(part, remember=False) for part in parts)
-    spread = np.hypot(now.stderr_pct, before.stderr_pct)
-    z = np.abs(now.correction_pct - before.correction_pct) / spread
-    return float(np.median(z[both]))
+class ChangeWatch:
+    """Compares each group of blocks with the groups before it."""
 
+    def __init__(self, solver: CurveSolver) -> None:
+        self._solver = solver
+        self._groups: deque[list[Reduced]] = deque(maxlen=OLD_GROUPS)
 
-def change_began(sums: CellSums) -> BlockKey:
-    """The first of the blocks that :func:`change_significance` took as new."""
-    return sorted(sums.blocks)[-NEW_BLOCKS:][0]
+    def changed(self, sums: CellSums) -> BlockKey | None:
+        """To be asked after every :data:`GROUP_BLOCKS` new blocks, with all sums so far.
+
+        Returns the first of the newest blocks if they disagree with those before, else None. After a
+        change only the newest blocks are what later ones are compared with.
+        """
+        keys = sorted(sums.blocks)[-GROUP_BLOCKS:]
+        newest = CellSums(sums.cells, {key: sums.blocks[key] for key in keys})
+        now = self._solver.stretches(newest, remember=False)
+        disagrees = bool(self._groups) and self._disagreement(now) > SIGNIFICANT
+        if disagrees:
+            self._groups.clear()
+        self._groups.append(now)
+        return keys[0] if disagrees else None
+
+    def _disagreement(self, newest: list[Reduced]) -> float:
+        """Median |z| over the cells that both have evidence for; 0 where they are too few."""
+        before = self._solver.combined([part for group in self._groups for part in group])
+        now = self._solver.combined(newest)
+        both = (before.weight_s >= LEAST_WEIGHT_S) & (now.weight_s >= LEAST_WEIGHT_S)
+        if np.count_nonzero(both) < LEAST_CELLS:
+            return 0.0
+        spread = np.hypot(now.stderr_pct, before.stderr_pct)
+        return float(np.median(np.abs(now.correction_pct - before.correction_pct)[both] / spread[both]))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from lowmaf.after_flash import AfterFlash, compare_after_flash
 from lowmaf.cells import BlockView, CellSums
 from lowmaf.data_warnings import curve_warnings, stream_warnings
 from lowmaf.drive_next import drive_next
@@ -43,6 +44,7 @@ class Estimate:
     view: BlockView
     curve: Curve | None = None
     drive_next: tuple[DriveNext, ...] = ()
+    after_flash: AfterFlash | None = None
 
 
 class Estimator:
@@ -84,6 +86,8 @@ class Estimator:
         yield from stream_warnings(counts, statistics)
         if found.curve is not None:
             yield from curve_warnings(self._table, found.curve, found.states, found.view)
+        if found.after_flash is not None:
+            yield found.after_flash.warning()
 
     def held_out(self, sums: CellSums) -> HeldOut | None:
         """Cross-validation of the curve; None for ``nearest``, which keeps no sums for it."""
@@ -119,6 +123,7 @@ class Estimator:
             view,
             curve,
             drive_next(self._table, curve, view, USUAL.noise, ~(own & certain)),
+            compare_after_flash(self.solver, sums, carried),
         )
 
     def _median_delay(self, weight_s: Floats) -> float | None:

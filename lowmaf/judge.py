@@ -19,7 +19,7 @@ from lowmaf.stream_statistics import StreamStatistics
 from lowmaf.verdicts import Verdict
 from lowmaf.windows import Integers, Lookup
 
-SLICE_S = 0.5
+SLICE_S = 1.0
 """Live samples are judged in slices of this much time: the cost of a slice is shared by its samples."""
 SLOPE_SPAN_S = 0.5
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from lowmaf.cells import BLOCK_S, BlockKey, CellSums
-from lowmaf.change_detection import NEW_BLOCKS, SIGNIFICANT, change_began, change_significance
+from lowmaf.change_detection import GROUP_BLOCKS, ChangeWatch
 from lowmaf.estimate import Estimator
 from lowmaf.filters import Filters
 from lowmaf.judge import Judge, Judged
@@ -54,6 +54,8 @@ class Pipeline:
         self._flow_gs = typical_flow_gs(table.maf_v) if table.flow_gs is None else table.flow_gs
         self._estimator = Estimator(estimator, table, self._flow_gs, self.settings)
         self._follow_changes = follow_changes
+        self._watch = ChangeWatch(self._estimator.solver)
+        self._new_blocks = 0
         self._carried: list[Reduced] = []
         self._verdict_counts = np.zeros(len(Verdict), dtype=np.int64)
         self._statistics = StreamStatistics()
@@ -129,7 +131,6 @@ class Pipeline:
         """Starts a new epoch with the next drive: what was learned is dropped, the counts begin again."""
         self.finish()
         self.begin_epoch(BlockKey(self._drive + 1, 0))
-        self._carried = []
         self._verdict_counts[:] = 0
         self._statistics = StreamStatistics()
         self._stream_warnings = {}
@@ -139,6 +140,7 @@ class Pipeline:
         """Starts a new epoch: of what was learned only the blocks from ``start`` on count."""
         kept = {key: sums for key, sums in self.sums.blocks.items() if key >= start}
         self.sums = CellSums(self.table.cells, kept)
+        self._carried = []
         self.epoch += 1
         self.epoch_start = start
         self._revision += 1
@@ -239,18 +241,19 @@ class Pipeline:
             key = BlockKey(self._drive, block)
             if key not in self.sums.blocks:
                 self._look_for_change(key)
+                self._new_blocks += 1
             self.sums.add(key, sums)
             self._changed_blocks.add(key)
         return judged
 
     def _look_for_change(self, next_block: BlockKey) -> None:
         """Before every tenth block begins, all before it being complete."""
-        blocks = len(self.sums.blocks)
-        if self.estimator != "curve" or blocks < 2 * NEW_BLOCKS or blocks % NEW_BLOCKS:
+        if self.estimator != "curve" or self._new_blocks < GROUP_BLOCKS:
             return
-        if change_significance(self.sums, self._estimator.solver) <= SIGNIFICANT:
+        self._new_blocks = 0
+        began = self._watch.changed(self.sums)
+        if began is None:
             return
-        began = change_began(self.sums)
         minutes = (next_block.block - began.block) * BLOCK_S / 60.0
         where = f"drive {began.drive}, {began.block * BLOCK_S / 60.0:.0f} min"
         if self._follow_changes:

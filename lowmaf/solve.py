@@ -63,7 +63,7 @@ class CurveSolver:
         ``carried`` is what drives with an earlier table have taught, re-based to this one.
         ``remember`` is for sums that grow; without it nothing is kept for next time.
         """
-        return self._curve([*carried, *self.stretches(sums, remember=remember)])
+        return self.combined([*carried, *self.stretches(sums, remember=remember)])
 
     def stretches(self, sums: CellSums, *, remember: bool = True) -> list[Reduced]:
         """The equations of each stretch of driving, by drive, then by time."""
@@ -88,7 +88,8 @@ class CurveSolver:
             reduced[name] = before[1]
         return reduced
 
-    def _curve(self, stretches: list[Reduced]) -> Curve:
+    def combined(self, stretches: Sequence[Reduced]) -> Curve:
+        """The curve that these equations give together with the prior."""
         matrix = self._prior + sum((part.matrix for part in stretches), np.zeros_like(self._prior))
         right = sum((part.right for part in stretches), np.zeros((self._cells + 1, 2)))
         inverse = np.asarray(np.linalg.inv(matrix), dtype=np.float64)

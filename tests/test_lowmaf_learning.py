@@ -102,6 +102,26 @@ def test_carried_over_beats_starting_anew_on_the_next_drive() -> None:
     assert errors[0] < errors[1]
 
 
+def test_after_a_flash_the_trims_are_held_against_the_prediction() -> None:
+    before = learned(steps(TRUE_PCT, 40, seed=1))
+    flashed = FLOW * (1.0 + np.nan_to_num(before.snapshot().correction_pct) / 100.0)
+    new_table = MafTable("new", AXIS, flashed)
+
+    def after(left_pct: Floats) -> Snapshot:
+        pipeline = Pipeline(new_table)
+        pipeline.carry_over(before)
+        pipeline.begin(2)
+        pipeline.feed(steps(left_pct, 20, seed=5))
+        pipeline.finish()
+        return pipeline.snapshot()
+
+    left_pct = 100.0 * (FLOW * (1.0 + TRUE_PCT / 100.0) / flashed - 1.0)
+    assert "after_flash_as_predicted" in codes(after(left_pct))
+    unexpected = after(left_pct + 15.0)
+    assert "after_flash_unexpected" in codes(unexpected)
+    assert any(warning.blocks_flash for warning in unexpected.warnings)
+
+
 def test_knowledge_is_carried_to_another_axis() -> None:
     before = learned(steps(np.full(AXIS.size, 5.0), 30))
     other = np.round(np.linspace(0.95, 4.9, 30), 3)
