@@ -16,6 +16,7 @@ MAGIC = b"SQLite format 3\0"
 
 _DAMAGE_CODES = frozenset(
     {
+        sqlite3.SQLITE_ERROR,  # a table or column is not there: its definition was damaged
         sqlite3.SQLITE_CORRUPT,
         sqlite3.SQLITE_NOTADB,
         sqlite3.SQLITE_IOERR_READ,

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daemon import store_writer
+from daemon import store_writer, wall_clock
 from daemon.store import Store
-from daemon.store_buffer import MAX_PENDING_SAMPLES
+from daemon.store_buffer import MAX_PENDING_SAMPLES, PendingWrites
 from daemon.store_records import ClosedHow, SessionStart, StoreError
 from daemon.store_schema import VERSION
 from daemon.wall_clock import ClockReading, ClockState, read_clock
@@ -341,6 +341,56 @@ async def test_another_program_that_holds_the_database_only_delays(path: Path) -
         assert await store.blocks(session) == {0: b"x"}
 
 
+async def test_a_commit_that_fails_in_the_middle_leaves_nothing_and_is_made_again(path: Path) -> None:
+    async with await Store.open(path, commit_interval_s=NEVER_S) as store:
+        session = await store.begin_session(START)
+        store.write_blocks(session, {0: b"x"})
+        store.write_counts(session, {"accepted": 1})
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("ALTER TABLE verdict_counts RENAME TO hidden")
+            with pytest.raises(StoreError, match="no such table: verdict_counts"):
+                await store.flush()
+            assert await store.blocks(session) == {}
+            other.execute("ALTER TABLE hidden RENAME TO verdict_counts")
+        await store.flush()
+        assert await store.blocks(session) == {0: b"x"}
+        assert await store.counts(session) == {"accepted": 1}
+
+
+def test_what_is_put_back_goes_before_what_came_since() -> None:
+    pending = PendingWrites()
+    pending.statements.append(("first", ()))
+    pending.add_samples(1, batch(0, 10))
+    pending.add_samples(1, batch(10, 10))
+    pending.blocks = {(1, 0): b"old", (1, 1): b"kept"}
+    pending.counts = {1: {"accepted": 1}}
+    taken = pending.take(with_samples=True)
+    assert not pending
+    pending.statements.append(("second", ()))
+    pending.add_samples(1, batch(20, 10))
+    pending.blocks = {(1, 0): b"new"}
+    pending.counts = {1: {"accepted": 2}}
+    pending.put_back(taken)
+    assert [sql for sql, _ in pending.statements] == ["first", "second"]
+    assert [one.t_s[0] for _, one in pending.samples] == [0.0, 0.2, 0.4]
+    assert pending.sample_count == 30
+    assert pending.blocks == {(1, 0): b"new", (1, 1): b"kept"}
+    assert pending.counts == {1: {"accepted": 2}}
+
+
+async def test_a_commit_reaches_the_disk_before_it_is_told(path: Path) -> None:
+    async with await Store.open(path) as store:
+        for pragma, value in (
+            ("synchronous", 2),
+            ("wal_autocheckpoint", 256),
+            ("trusted_schema", 0),
+            ("foreign_keys", 1),
+            ("busy_timeout", 5000),
+        ):
+            ((met,),) = await store._writer._connection.execute_fetchall(f"PRAGMA {pragma}")
+            assert met == value, pragma
+
+
 # ---- damage inside rows, which an integrity check does not see
 
 
@@ -374,8 +424,14 @@ async def test_damaged_rows_are_left_out_and_told(path: Path) -> None:
         assert (await store.put_table(default_axis())).revision == 3
 
 
-def test_the_clock_says_what_it_knows() -> None:
-    first, second = read_clock(), read_clock()
-    assert first.boot_id == second.boot_id
-    assert first.monotonic_s <= second.monotonic_s
-    assert first.state in ClockState
+def test_the_clock_says_what_it_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    boot_id, synchronized = tmp_path / "boot_id", tmp_path / "synchronized"
+    monkeypatch.setattr(wall_clock, "BOOT_ID", boot_id)
+    monkeypatch.setattr(wall_clock, "SYNCHRONIZED", synchronized)
+    early = read_clock()
+    assert (early.boot_id, early.state) == (None, ClockState.UNSYNCED)
+    boot_id.write_text("4f1c\n")
+    synchronized.touch()
+    late = read_clock()
+    assert (late.boot_id, late.state) == ("4f1c", ClockState.SYNCED)
+    assert late.monotonic_s >= early.monotonic_s

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -137,6 +138,34 @@ def test_both_locks_agree(project: Path) -> None:
         return set(re.findall(r"^\S+==\S+", (project / lock).read_text(encoding="utf-8"), re.MULTILINE))
 
     assert pins("requirements.lock") <= pins("requirements-dev.lock")
+
+
+@pytest.mark.parametrize(
+    ("python", "words"),
+    [
+        ("exit 1", "lowmaf needs Python 3.11 or newer, and none of these is: "),
+        ('case "$*" in *ensurepip*) exit 1;; esac', "sudo apt install python3-venv"),
+    ],
+)
+def test_make_says_what_is_missing(project: Path, tmp_path: Path, python: str, words: str) -> None:
+    if shutil.which("make") is None:
+        pytest.skip("no make here")
+    fake = tmp_path / "python3"
+    fake.write_text(f"#!/bin/sh\n{python}\n")
+    fake.chmod(0o755)
+    ended = subprocess.run(
+        ["make", "run", f"PYTHON={fake}", f"VENV={tmp_path}/venv"],
+        cwd=project,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={"PATH": os.environ["PATH"]},
+    )
+    assert ended.returncode == 2
+    assert words in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "venv").exists()
 
 
 def test_continuous_integration_runs_what_a_person_runs(project: Path) -> None:
