@@ -39,8 +39,8 @@ class AfterFlash:
     def warning(self) -> DataWarning:
         """The comparison in words."""
         said = (
-            f"since the flash the table is off by {self.found_pct:.1f} % rms over {self.cells} cells; earlier "
-            f"drives predicted {self.predicted_pct:.1f} %"
+            f"since the flash the table is off by {self.found_pct:.1f} % rms over {self.cells} cells; "
+            f"earlier drives predicted {self.predicted_pct:.1f} %"
         )
         if self.as_predicted:
             return DataWarning("after_flash_as_predicted", said)
@@ -51,11 +51,13 @@ class AfterFlash:
         )
 
 
-def compare_after_flash(solver: CurveSolver, sums: CellSums, carried: Sequence[Reduced]) -> AfterFlash | None:
-    """The comparison for sums driven with the present table; None where there is too little of either."""
-    if not carried or not sums.blocks:
+def compare_after_flash(
+    solver: CurveSolver, sums: CellSums, collapsed: Sequence[Reduced], carried: Sequence[Reduced]
+) -> AfterFlash | None:
+    """``carried`` against what was driven since the flash; None where there is too little of either."""
+    if not carried:
         return None
-    predicted, found = solver.combined(carried), solver.solve(sums)
+    predicted, found = solver.combined(carried), solver.solve(sums, collapsed)
     both = (predicted.weight_s >= LEAST_WEIGHT_S) & (found.weight_s >= LEAST_WEIGHT_S)
     cells = int(np.count_nonzero(both))
     if cells < LEAST_CELLS:

@@ -123,6 +123,10 @@ class CellSums:
             self.cells, {key: sums for key, sums in self.blocks.items() if key.drive not in left_out}
         )
 
+    def collapse(self, drive: int) -> None:
+        """Gives up a drive's single blocks; their sums stay in the total."""
+        self.blocks = {key: sums for key, sums in self.blocks.items() if key.drive != drive}
+
     def newest(self, seconds: float, drives: float) -> CellSums:
         """The newest ``seconds`` of driving in blocks, of at most the newest ``drives`` drives."""
         numbers = sorted({key.drive for key in self.blocks}, reverse=True)

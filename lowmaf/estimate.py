@@ -47,6 +47,19 @@ class Estimate:
     after_flash: AfterFlash | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """All that was learned: sums of the newest drives, and equations of those that are kept no finer.
+
+    ``collapsed`` are older drives with the present table, ``carried`` drives with earlier tables,
+    re-based to it.
+    """
+
+    sums: CellSums
+    collapsed: Sequence[Reduced] = ()
+    carried: Sequence[Reduced] = ()
+
+
 class Estimator:
     """Turns sums into an estimate for one table; holds nothing that depends on samples."""
 
@@ -60,14 +73,9 @@ class Estimator:
         self._settings = settings
         self.solver = CurveSolver(table.maf_v, settings)
 
-    def estimate(
-        self, sums: CellSums, carried: Sequence[Reduced] = (), locked: frozenset[int] = frozenset()
-    ) -> Estimate:
-        """The table as these sums have it.
-
-        ``carried`` was learned with earlier tables; ``locked`` are indices of cells the user keeps.
-        """
-        found = self._curve(sums, carried) if self.name == "curve" else self._nearest(sums.total())
+    def estimate(self, evidence: Evidence, locked: frozenset[int] = frozenset()) -> Estimate:
+        """The table as the evidence has it; ``locked`` are indices of cells the user keeps."""
+        found = self._curve(evidence) if self.name == "curve" else self._nearest(evidence.sums.total())
         if not locked:
             return found
         states = tuple(
@@ -104,10 +112,10 @@ class Estimator:
         )
         return Estimate(nearest_means(view), unknown, hits, unknown, states, None, view)
 
-    def _curve(self, sums: CellSums, carried: Sequence[Reduced]) -> Estimate:
+    def _curve(self, evidence: Evidence) -> Estimate:
         settings = self._settings
-        curve = self.solver.solve(sums, carried)
-        view = sums.total()
+        curve = self.solver.solve(evidence.sums, [*evidence.carried, *evidence.collapsed])
+        view = evidence.sums.total()
         effective = curve.weight_s / settings.correlation_s
         own = (curve.weight_s > 0.0) & self._table.takes_samples
         certain = (curve.stderr_pct < settings.measured_stderr_pct) & (effective >= settings.measured_hits)
@@ -123,7 +131,7 @@ class Estimator:
             view,
             curve,
             drive_next(self._table, curve, view, USUAL.noise, ~(own & certain)),
-            compare_after_flash(self.solver, sums, carried),
+            compare_after_flash(self.solver, evidence.sums, evidence.collapsed, evidence.carried),
         )
 
     def _median_delay(self, weight_s: Floats) -> float | None:

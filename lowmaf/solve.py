@@ -57,13 +57,13 @@ class CurveSolver:
         self._prior[-1, -1] = settings.transient_sd**-2
         self._known: _Known = {}
 
-    def solve(self, sums: CellSums, carried: Sequence[Reduced] = (), *, remember: bool = True) -> Curve:
+    def solve(self, sums: CellSums, known: Sequence[Reduced] = (), *, remember: bool = True) -> Curve:
         """The curve for these sums; all zero with the prior's width where there are none.
 
-        ``carried`` is what drives with an earlier table have taught, re-based to this one.
+        ``known`` are equations of other drives, which count beside the sums.
         ``remember`` is for sums that grow; without it nothing is kept for next time.
         """
-        return self.combined([*carried, *self.stretches(sums, remember=remember)])
+        return self.combined([*known, *self.stretches(sums, remember=remember)])
 
     def stretches(self, sums: CellSums, *, remember: bool = True) -> list[Reduced]:
         """The equations of each stretch of driving, by drive, then by time."""

@@ -217,6 +217,22 @@ def test_windows_count_the_newest_only() -> None:
     assert len(hour._counting(hour.sums).blocks) == round(0.1 * 3600 / BLOCK_S)
 
 
+def test_old_drives_are_collapsed_without_changing_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+    drives = [steps(TRUE_PCT, 8, seed=seed) for seed in range(4)]
+    whole = learned(*drives)
+    monkeypatch.setattr("lowmaf.pipeline.KEPT_BLOCKS", 20)
+    collapsed = learned(*drives)
+    assert len(collapsed.sums.blocks) < len(whole.sums.blocks)
+    for name in ("correction_pct", "stderr_pct", "hits", "effective_hits"):
+        np.testing.assert_array_equal(getattr(collapsed.snapshot(), name), getattr(whole.snapshot(), name))
+    restored = Pipeline(TABLE)
+    for drive in range(1, 5):
+        own = {key.block: sums for key, sums in whole.sums.blocks.items() if key.drive == drive}
+        restored.restore(drive, own, {})
+    assert len(restored.sums.blocks) < len(whole.sums.blocks)
+    np.testing.assert_array_equal(restored.snapshot().correction_pct, whole.snapshot().correction_pct)
+
+
 def test_impossible_settings_are_refused() -> None:
     with pytest.raises(EstimatorSettingError, match="loop_kp = 0 is impossible: allowed are 0"):
         CurveSettings(loop_kp=0.0)
