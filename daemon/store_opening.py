@@ -13,6 +13,8 @@ from daemon.store_records import StoreError, StoreNotice
 from daemon.store_schema import APPLICATION_ID, VERSION, is_whole, upgrade
 
 MAGIC = b"SQLite format 3\0"
+OLDEST_SQLITE = (3, 37)
+"""The first with STRICT tables."""
 
 _DAMAGE_CODES = frozenset(
     {
@@ -104,8 +106,12 @@ def prepare(path: Path) -> tuple[DatabaseLock, tuple[StoreNotice, ...]]:
     notices say so. Sessions that were left open are marked.
 
     Raises:
-        StoreError: not writable, no such folder, somebody else's file, made by a newer lowmaf, in use.
+        StoreError: not writable, no such folder, somebody else's file, made by a newer lowmaf, in use;
+            or this Python's SQLite is too old.
     """
+    if sqlite3.sqlite_version_info < OLDEST_SQLITE:
+        needed = ".".join(map(str, OLDEST_SQLITE))
+        raise StoreError(f"SQLite {needed} or newer is needed; this Python has {sqlite3.sqlite_version}")
     path = path.resolve()
     ours, locked_before = check_place(path), _lock_path(path).exists()
     lock = DatabaseLock(path)

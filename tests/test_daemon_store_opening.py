@@ -140,6 +140,11 @@ async def test_a_second_daemon_in_the_same_process_and_in_another(path: Path) ->
         pass
 
 
+async def test_an_sqlite_that_is_too_old(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    assert "SQLite 3.37 or newer is needed; this Python has 3." in await refusal(path)
+
+
 # ---- taken as it is
 
 
