@@ -11,9 +11,12 @@ from daemon.store_records import SessionStart
 from drivers.simulator.recording import record_drive
 from drivers.simulator.settings import CarSettings
 from lowmaf.cells import block_to_bytes
+from lowmaf.filters import Filters
 from lowmaf.maf_table import default_axis
 from lowmaf.pipeline import Pipeline
 from lowmaf.samples import SampleBatch
+
+FROM_COLD = Filters.from_pairs(["min_ect_c=off"])
 
 
 def with_gaps(batch: SampleBatch) -> SampleBatch:
@@ -40,7 +43,7 @@ async def test_cells_made_anew_from_kept_samples_equal_the_kept_ones(tmp_path: P
     async with await Store.open(tmp_path / "car.sqlite3", commit_interval_s=3600.0) as store:
         table = await store.put_table(default_axis())
         session = await store.begin_session(start)
-        live = Pipeline(table)
+        live = Pipeline(table, filters=FROM_COLD)
         live.begin(session)
         for first in range(0, len(drive), 7):
             batch = drive.slice(first, min(first + 7, len(drive)))
@@ -53,7 +56,7 @@ async def test_cells_made_anew_from_kept_samples_equal_the_kept_ones(tmp_path: P
         keep_cells(live, store, session)
         await store.flush()
 
-        anew = Pipeline(table)
+        anew = Pipeline(table, filters=FROM_COLD)
         anew.begin(session)
         async for batch in store.samples(session):
             anew.feed(batch)
