@@ -64,7 +64,7 @@ async def test_cells_made_anew_from_kept_samples_equal_the_kept_ones(tmp_path: P
         blocks = {
             key.block: block_to_bytes(table.cells, sums) for key, sums in anew.take_changed_blocks().items()
         }
-        assert len(blocks) == 8
+        assert sorted(blocks) == [2, 3, 4, 5, 6, 7], "the loop closes after a minute"
         assert blocks == await store.blocks(session)
         assert anew.verdict_counts() == await store.counts(session)
         assert anew.counts().accepted > 1000
