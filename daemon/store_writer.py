@@ -73,6 +73,7 @@ class StoreWriter:
         """
         if self._task.done():
             self._task.result()
+        if self._closing:
             raise StoreError(f"{self._path}: the store is closed")
         durable = asyncio.get_running_loop().create_future()
         self._waiting.append(durable)
@@ -106,26 +107,33 @@ class StoreWriter:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._commit_interval_s)
             self._wake.clear()
-            waiting, self._waiting = self._waiting, []
-            try:
-                error = await self._write(everything=bool(waiting) or self._closing)
-            except BaseException as bug:
-                _settle(waiting, bug)
-                raise
-            _settle(waiting, None if error is None else StoreError(f"{self._path}: {error}"))
+            if not self._closing:
+                await self._serve()
+        await self._serve()
+
+    async def _serve(self) -> None:
+        """Writes, and tells whoever waits for it how that went."""
+        waiting, self._waiting = self._waiting, []
+        try:
+            error = await self._write(everything=bool(waiting) or self._closing)
+        except BaseException as bug:
+            _settle([*waiting, *self._waiting], bug)
+            raise
+        _settle(waiting, None if error is None else StoreError(f"{self._path}: {error}"))
 
     async def _write(self, *, everything: bool) -> str | None:
         """Commits what waits; returns in words why something still waits, None if nothing does."""
         self.before_commit()
         now_s = time.monotonic()
         with_samples = self._has_room() and (everything or now_s >= self._samples_retry_s)
+        held_back = bool(self.pending.samples) and not with_samples
         error = await self._try_commit(with_samples=with_samples)
         if error is not None and with_samples and is_disk_full(error):
             self._samples_retry_s = now_s + SAMPLES_RETRY_S
             await self._try_commit(with_samples=False)  # cells can often be written over their earlier state
         if error is not None:
             return error_words(error)
-        return "; ".join(notice.message for notice in self.notices) if self.pending.samples else None
+        return "; ".join(notice.message for notice in self.notices) if held_back else None
 
     async def _try_commit(self, *, with_samples: bool) -> sqlite3.DatabaseError | None:
         """Commits, and keeps the notices true. Returns a failure of the disk; one of ours is raised."""

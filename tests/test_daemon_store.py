@@ -157,6 +157,37 @@ async def test_whoever_waits_for_a_commit_may_be_cancelled(path: Path) -> None:
         assert sum(map(len, await samples_of(store, session))) == 200
 
 
+async def test_what_comes_while_a_commit_is_made_waits_for_the_next(path: Path) -> None:
+    async with await Store.open(path, commit_interval_s=NEVER_S) as store:
+        session = await store.begin_session(START)
+        for number in range(20):
+            store.write_samples(session, batch(20 * number, 10))
+            flushing = asyncio.create_task(store.flush())
+            for _ in range(number):
+                await asyncio.sleep(0)
+            store.write_samples(session, batch(20 * number + 10, 10))
+            await flushing
+        await store.flush()
+        assert sum(map(len, await samples_of(store, session))) == 400
+
+
+async def test_closing_writes_what_came_while_a_commit_was_made(path: Path) -> None:
+    for turns in range(1, 13):
+        store = await Store.open(path, commit_interval_s=NEVER_S)
+        session = await store.begin_session(START)
+        store.write_blocks(session, {0: b"first"})
+        flushing = asyncio.create_task(store.flush())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        store.write_blocks(session, {1: b"second"})
+        await store.close()
+        await flushing
+        with pytest.raises(StoreError, match="the store is closed"):
+            await store.flush()
+        async with await Store.open(path) as store:
+            assert await store.blocks(session) == {0: b"first", 1: b"second"}
+
+
 async def test_the_same_table_again_is_no_new_revision(path: Path) -> None:
     async with await Store.open(path) as store:
         assert (await store.put_table(TABLE)).revision == 1
