@@ -53,15 +53,19 @@ class DatabaseLock:
             ) from None
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
             os.close(self._descriptor)
             raise StoreError(
                 f"{database}: in use by another lowmaf (process {holder or 'unknown'}); stop it or name "
                 "another database"
             ) from None
-        os.ftruncate(self._descriptor, 0)
-        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        except OSError as error:
+            os.close(self._descriptor)
+            raise StoreError(f"{database}: cannot be locked: {error.strerror}") from None
+        with contextlib.suppress(OSError):  # on a full disk; the number is only for the words above
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
 
     def release(self, *, remove: bool = False) -> None:
         """Lets others have the database. ``remove`` it where the database turned out not to be ours."""
@@ -76,13 +80,13 @@ def check_place(path: Path) -> bool:
     Raises:
         StoreError: a database cannot be there: no folder, not writable, or somebody else's file.
     """
-    if not path.parent.is_dir():
-        raise StoreError(f"{path}: there is no folder {path.parent}; make it or name another database")
-    if not os.access(path.parent, os.W_OK | os.X_OK):
-        raise StoreError(f"{path}: the folder {path.parent} is not writable")
-    if path.exists() and not path.is_file():
-        raise StoreError(f"{path}: not a file")
     try:
+        if not path.parent.is_dir():
+            raise StoreError(f"{path}: there is no folder {path.parent}; make it or name another database")
+        if not os.access(path.parent, os.W_OK | os.X_OK):
+            raise StoreError(f"{path}: the folder {path.parent} is not writable")
+        if path.exists() and not path.is_file():
+            raise StoreError(f"{path}: not a file")
         with path.open("rb") as file:
             start = file.read(100)
     except FileNotFoundError:

@@ -91,6 +91,13 @@ async def test_a_folder_without_permission(path: Path) -> None:
         await Store.open(path)
 
 
+async def test_a_name_that_is_too_long(path: Path) -> None:
+    assert (
+        await refusal(path.with_name("x" * 300))
+        == f"{path.parent}/{'x' * 300}: cannot be read: File name too long"
+    )
+
+
 async def test_a_file_that_is_no_database(path: Path) -> None:
     path.write_text("[web]\nport = 8000\n" * 10)
     assert await refusal(path) == f"{path}: not a SQLite database; name another file"
