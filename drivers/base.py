@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from typing import Protocol
 
 from lowmaf.samples import SampleBatch
@@ -20,8 +21,23 @@ class DeviceUnavailableError(DriverError):
     """The port, bus or ECU is not there now. The supervisor tries again later."""
 
 
+class LinkInUseError(DeviceUnavailableError):
+    """Another tester asks the ECU. Two at a time confuse it, so we are the one that falls silent."""
+
+
 class FrameError(DriverError):
     """Bytes that are not a valid frame; quotes them and says what was expected. Counted, resynchronised."""
+
+
+@dataclass(slots=True)
+class LinkCounts:
+    """What happened on a link so far."""
+
+    samples: int = 0
+    bad_frames: int = 0
+    unanswered: int = 0
+    refused: int = 0
+    dropped_batches: int = 0
 
 
 class Driver(Protocol):

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
 import can
 
-from drivers.base import DeviceUnavailableError, DriverError, FrameError
+from drivers.base import DeviceUnavailableError, DriverError, FrameError, LinkInUseError
 from drivers.clock import Clock
 from drivers.isotp import IsoTp, quoted
 
@@ -23,11 +24,23 @@ READ_SERVICES = frozenset({0x01, 0x09, 0xA8, 0xAA})
 _LISTEN_S = 0.05  # longest wait on the bus between looks at the stop signal
 _QUIET_S = 0.02  # a line that was silent for so long has nothing of the last answer left
 _CHATTER_S = 0.2  # a line that never falls silent is waited for no longer than this
+_NEGATIVE = 0x7F
+_FUNCTIONAL_ID = 0x7DF  # requests to every ECU, which is how scan tools ask
+_ECHOES = 24  # frames of ours that may still come back from a bus that echoes
 _PENDING_S = 5.0  # an ECU that answers "still busy" gets so long
 
 
 class NoAnswerError(DriverError):
     """The ECU did not answer a request in time."""
+
+
+class RefusedError(DriverError):
+    """The ECU refuses ``service``, with ``code`` for its reason."""
+
+    def __init__(self, service: int, code: int) -> None:
+        super().__init__(f"refused {service:02X} with code {code:02X}")
+        self.service = service
+        self.code = code
 
 
 class LinkStoppedError(DriverError):
@@ -96,7 +109,27 @@ class CanLink:
         self._timeout_s = timeout_s
         self._stop = stop if stop is not None else threading.Event()
         self._transport = IsoTp(timeout_s=timeout_s)
-        self._bus.set_filters([{"can_id": response_id, "can_mask": 0x7FF, "extended": False}])
+        self._sent: deque[bytes] = deque(maxlen=_ECHOES)
+        self._others = frozenset((request_id, _FUNCTIONAL_ID))
+        self._bus.set_filters(
+            [
+                {"can_id": identifier, "can_mask": 0x7FF, "extended": False}
+                for identifier in (response_id, *sorted(self._others))
+            ]
+        )
+
+    def ask(self, payload: bytes) -> Answer:
+        """As :meth:`request`, for an answer that is no refusal.
+
+        Raises:
+            RefusedError: the ECU refuses the request.
+        """
+        answer = self.request(payload)
+        if answer.payload[0] == _NEGATIVE:
+            if len(answer.payload) != 3:
+                raise FrameError(f"negative reply {quoted(answer.payload)}: expected 7F, service and code")
+            raise RefusedError(answer.payload[1], answer.payload[2])
+        return answer
 
     def request(self, payload: bytes) -> Answer:
         """Sends a request and waits for its answer.
@@ -106,6 +139,7 @@ class CanLink:
             NoAnswerError: no complete answer within the time allowed.
             FrameError: the answer's frames are malformed; what is left of them was thrown away.
             DeviceUnavailableError: the bus is gone.
+            LinkInUseError: somebody else asks an ECU on this bus.
             LinkStoppedError: asked to stop while waiting.
         """
         check_allowed(payload)
@@ -144,7 +178,7 @@ class CanLink:
                 answered_s = clock.now()
             if answer is None:
                 continue
-            if len(answer) == 3 and answer[0] == 0x7F and answer[2] == 0x78:  # still busy
+            if len(answer) == 3 and answer[0] == _NEGATIVE and answer[2] == 0x78:  # still busy
                 deadline_s, answered_s = latest_s, None
                 continue
             return Answer(answer, (asked_s + (asked_s if answered_s is None else answered_s)) / 2.0)
@@ -152,6 +186,7 @@ class CanLink:
 
     def _transmit(self, frames: list[bytes]) -> None:
         for data in frames:
+            self._sent.append(data)
             try:
                 self._bus.send(frame_of(self._request_id, data))
             except (can.CanError, OSError) as error:
@@ -170,15 +205,16 @@ class CanLink:
         except (ValueError, IndexError) as error:
             # serial adapters: python-can's parser meets bytes that are no frame
             raise FrameError(f"CAN bus {self._bus.channel_info} delivered no frame: {error}") from error
-        if (
-            message is None
-            or message.arbitration_id != self._response_id
-            or message.is_extended_id
-            or message.is_error_frame
-            or message.is_remote_frame
-        ):
+        if message is None or message.is_extended_id or message.is_error_frame or message.is_remote_frame:
             return None
-        return bytes(message.data)
+        if message.arbitration_id in self._others:
+            if bytes(message.data) in self._sent:  # our own, from a bus that echoes
+                return None
+            raise LinkInUseError(
+                f"another tester is on CAN bus {self._bus.channel_info}: it sent "
+                f"{quoted(bytes(message.data))} to {message.arbitration_id:03X}"
+            )
+        return bytes(message.data) if message.arbitration_id == self._response_id else None
 
     def _discard_waiting(self) -> None:
         try:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 from drivers.base import DeviceUnavailableError, FrameError
-from drivers.can_link import CanLink, NoAnswerError
+from drivers.can_link import CanLink, NoAnswerError, RefusedError
 from drivers.obd_frames import FUEL_STATUS, CurrentDataReply, CurrentDataRequest, fuel_loop
 from drivers.ssm_frames import (
     FUEL_LOOP_ADDRESSES,
-    NEGATIVE,
     PARAMETERS,
     InitReply,
     InitRequest,
-    NegativeReply,
     Parameter,
     ReadReply,
     ReadRequest,
@@ -23,14 +22,6 @@ from drivers.ssm_frames import (
 from lowmaf.samples import CHANNELS
 
 NAN = math.nan
-
-
-class RefusedError(Exception):
-    """The ECU refused a request; ``reply`` says which and why."""
-
-    def __init__(self, reply: NegativeReply) -> None:
-        super().__init__(f"refused {reply.service:02X} with code {reply.code:02X}")
-        self.reply = reply
 
 
 @dataclass(frozen=True)
@@ -73,6 +64,33 @@ class ReadingPlan:
         names = [parameter.channel for parameter in self.parameters]
         return (names.index("maf_gs"), names.index("rpm")) if {"maf_gs", "rpm"} <= set(names) else None
 
+    def values(self, raw: bytes, obd_state: float = NAN) -> list[float]:
+        """Values in the order of :attr:`channels` from a reply's bytes; NaN where one is impossible.
+
+        ``obd_state`` is the loop state from OBD, for a plan that asks for it.
+        """
+        values = []
+        at = 0
+        for parameter in self.parameters:
+            end = at + parameter.length
+            channel = CHANNELS[parameter.channel]
+            value = parameter.decode(int.from_bytes(raw[at:end], "big"))
+            values.append(value if channel.low <= value <= channel.high else NAN)
+            at = end
+        if self.loop_address is not None:
+            values.append(fuel_loop(raw[at]))
+        elif self.asks_obd:
+            values.append(obd_state)
+        if self.load_of is not None:
+            flow_at, rpm_at = self.load_of
+            rpm = values[rpm_at]
+            values.append(60.0 * values[flow_at] / rpm if rpm > 0.0 else NAN)
+        return values
+
+    @property
+    def ecu(self) -> str:
+        return f"ECU {self.ecu_id}"
+
     @property
     def words(self) -> str:
         """Where the loop state comes from."""
@@ -81,8 +99,22 @@ class ReadingPlan:
         return "loop state from OBD PID 03" if self.asks_obd else "no loop state"
 
 
+def require_enough(ecu_id: str, parameters: Iterable[Parameter]) -> None:
+    """Sees to it that samples can be made of these parameters.
+
+    Raises:
+        DeviceUnavailableError: no trim, or no air flow.
+    """
+    names = {parameter.channel for parameter in parameters}
+    if "stft_pct" not in names or not names & {"maf_v", "maf_gs"}:
+        raise DeviceUnavailableError(
+            f"ECU {ecu_id} offers {', '.join(sorted(names)) or 'nothing'}; "
+            f"stft_pct and maf_v or maf_gs are needed"
+        )
+
+
 class SsmReader:
-    """Asks one ECU over a link; every method blocks and may raise what :meth:`CanLink.request` does."""
+    """Asks one ECU over a link; every method blocks and may raise what :meth:`CanLink.ask` does."""
 
     def __init__(self, link: CanLink) -> None:
         self._link = link
@@ -93,7 +125,7 @@ class SsmReader:
         Raises:
             RefusedError: it does not speak SSM.
         """
-        return InitReply.from_bytes(self._ask(InitRequest().to_bytes())[0])
+        return InitReply.from_bytes(self._link.ask(InitRequest().to_bytes()).payload)
 
     def plan(self, init: InitReply) -> ReadingPlan:
         """What this ECU lets us read. Each parameter that it refuses is left out.
@@ -104,12 +136,7 @@ class SsmReader:
         parameters = tuple(p for p in PARAMETERS if init.supports(p.index, p.bit))
         if parameters and not self._reads(*(address for p in parameters for address in p.addresses)):
             parameters = tuple(p for p in parameters if self._reads(*p.addresses))
-        names = {parameter.channel for parameter in parameters}
-        if "stft_pct" not in names or not names & {"maf_v", "maf_gs"}:
-            raise DeviceUnavailableError(
-                f"ECU {init.ecu_id} offers {', '.join(sorted(names)) or 'nothing'}; "
-                f"stft_pct and maf_v or maf_gs are needed"
-            )
+        require_enough(init.ecu_id, parameters)
         address = FUEL_LOOP_ADDRESSES.get(init.ecu_id)
         if address is not None and not self._reads(address):
             address = None
@@ -121,28 +148,12 @@ class SsmReader:
         Raises:
             RefusedError: the ECU refuses what it allowed before.
         """
-        payload, at_s = self._ask(plan.request_bytes)
-        raw = ReadReply.from_bytes(payload, len(plan.request.addresses)).values
-        values = []
-        at = 0
-        for parameter in plan.parameters:
-            end = at + parameter.length
-            channel = CHANNELS[parameter.channel]
-            value = parameter.decode(int.from_bytes(raw[at:end], "big"))
-            values.append(value if channel.low <= value <= channel.high else NAN)
-            at = end
-        if plan.loop_address is not None:
-            values.append(fuel_loop(raw[at]))
-        elif plan.asks_obd:
-            values.append(self._fuel_status())
-        if plan.load_of is not None:
-            flow_at, rpm_at = plan.load_of
-            rpm = values[rpm_at]
-            values.append(60.0 * values[flow_at] / rpm if rpm > 0.0 else NAN)
-        return at_s, values
+        answer = self._link.ask(plan.request_bytes)
+        raw = ReadReply.from_bytes(answer.payload, len(plan.request.addresses)).values
+        return answer.at_s, plan.values(raw, self._fuel_status() if plan.asks_obd else NAN)
 
     def _fuel_status(self) -> float:
-        payload, _ = self._ask(CurrentDataRequest((FUEL_STATUS,)).to_bytes())
+        payload = self._link.ask(CurrentDataRequest((FUEL_STATUS,)).to_bytes()).payload
         data = CurrentDataReply.from_bytes(payload).data.get(FUEL_STATUS)
         return NAN if data is None else fuel_loop(data[0])
 
@@ -156,14 +167,8 @@ class SsmReader:
     def _reads(self, *addresses: int) -> bool:
         """Whether the ECU lets these addresses be read."""
         try:
-            payload, _ = self._ask(ReadRequest(addresses).to_bytes())
+            payload = self._link.ask(ReadRequest(addresses).to_bytes()).payload
         except RefusedError:
             return False
         ReadReply.from_bytes(payload, len(addresses))
         return True
-
-    def _ask(self, payload: bytes) -> tuple[bytes, float]:
-        answer = self._link.request(payload)
-        if answer.payload[0] == NEGATIVE:
-            raise RefusedError(NegativeReply.from_bytes(answer.payload))
-        return answer.payload, answer.at_s

@@ -48,7 +48,7 @@ BENCHES: dict[str, Callable[[], AbstractContextManager[Options]]] = {
 """Options under which a driver delivers, with its other end running."""
 
 SILENT: dict[str, Options] = {
-    "ssm-can": {"interface": "virtual", "channel": "nobody", "timeout_s": 5.0, "silent_s": 30.0},
+    "ssm-can": {"interface": "virtual", "channel": "nobody", "timeout_s": 5.0, "silent_s": 10.0},
 }
 """Options under which a driver waits for an answer that never comes."""
 

@@ -158,7 +158,9 @@ async def test_the_simulator_drives_at_twenty_times_real_time_through_the_real_d
     truth = simulator.truth
     assert truth.correction_pct.shape == (simulator.maf_table.cells,)
     assert 5.0 < truth.closed_loop_s.sum() <= batch.t_s[-1] + 2.0
-    assert simulator.describe().startswith("simulated car, mixed drive at 20 times real time; SSM on CAN")
+    assert simulator.describe() == (
+        "simulated car, mixed drive, 20 × real time; SSM on CAN, ECU 4D12044006, loop state from RAM FF9921"
+    )
 
 
 async def test_the_samples_are_those_of_the_car_at_their_time() -> None:
@@ -188,7 +190,7 @@ async def test_a_stock_rom_is_driven_as_well() -> None:
 
 
 @pytest.mark.parametrize(
-    ("speed", "rate_hz"), [(0.5, 20.0), (1.0, 20.0), (10.0, 10.0), (20.0, 5.0), (100.0, 5.0)]
+    ("speed", "rate_hz"), [(0.5, 20.0), (1.0, 20.0), (10.0, 10.0), (20.0, 6.0), (100.0, 6.0)]
 )
 def test_rate_of_polling_in_simulated_time(speed: float, rate_hz: float) -> None:
     assert math.isclose(Simulator({"speed": speed}, WallClock()).rate_hz, rate_hz)

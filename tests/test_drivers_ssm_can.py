@@ -13,7 +13,7 @@ import can
 import numpy as np
 import pytest
 
-from drivers.base import DeviceUnavailableError
+from drivers.base import DeviceUnavailableError, LinkInUseError
 from drivers.can_link import CanLink, NoAnswerError, check_allowed, open_bus
 from drivers.clock import ScaledClock, WallClock
 from drivers.isotp import IsoTp
@@ -311,6 +311,53 @@ async def test_frames_of_others_on_the_bus_are_not_ours() -> None:
     assert source.counts.bad_frames == 0
 
 
+@pytest.mark.parametrize("identifier", [0x7E0, 0x7DF])
+async def test_another_tester_on_the_bus_is_left_alone(identifier: int) -> None:
+    channel = new_channel()
+    other = open_bus("virtual", channel, 0)
+    source = driver(channel)
+    try:
+        with fake_ecu(channel, lambda request: [] if request[0] == 0x3E else real_ecu(request)):
+            async with aclosing(source.batches()) as batches:
+                await asyncio.wait_for(anext(batches), 5.0)
+                other.send(can.Message(arbitration_id=identifier, data=b"\x02\x3e\0", is_extended_id=False))
+                with pytest.raises(
+                    LinkInUseError, match=rf"another tester .* sent 02 3E 00 to {identifier:03X}"
+                ):
+                    await asyncio.wait_for(collect(batches), 5.0)
+    finally:
+        other.shutdown()
+
+
+async def test_a_bus_that_echoes_our_frames_is_no_other_tester(monkeypatch: pytest.MonkeyPatch) -> None:
+    channel = new_channel()
+    monkeypatch.setattr(
+        "drivers.can_polling.open_bus",
+        lambda *_: can.Bus("echoing-" + channel, "virtual", ignore_config=True, receive_own_messages=True),
+    )
+    with fake_ecu("echoing-" + channel, real_ecu):
+        batch = await take(driver(channel), 10)
+    assert np.all(batch["maf_v"] == 1.6)
+
+
+async def test_samples_keep_to_their_grid_when_the_machine_is_late() -> None:
+    """A late poll is caught up with: the mean rate is the one asked for."""
+    channel = new_channel()
+    count = 0
+
+    def slow_now_and_then(request: bytes) -> list[bytes]:
+        nonlocal count
+        count += 1
+        if count % 4 == 0:
+            threading.Event().wait(0.015)  # longer than the grid of 10 ms
+        return real_ecu(request)
+
+    with fake_ecu(channel, slow_now_and_then):
+        batch = await take(driver(channel, timeout_s=1.0, silent_s=5.0), 60)
+    assert np.median(np.diff(batch.t_s)) < 0.0115
+    assert (batch.t_s[-1] - batch.t_s[0]) / (len(batch) - 1) < 0.0115
+
+
 async def test_a_flood_of_garbage_ends_as_no_ecu() -> None:
     channel = new_channel()
     with (
@@ -405,7 +452,9 @@ class UnpluggedBus(can.BusABC):
 @pytest.mark.parametrize("error", [OSError(19, "No such device"), can.CanOperationError("adapter gone")])
 async def test_an_adapter_that_is_unplugged(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     channel = new_channel()
-    monkeypatch.setattr("drivers.ssm_can.open_bus", lambda *where: UnpluggedBus(open_bus(*where), 200, error))
+    monkeypatch.setattr(
+        "drivers.can_polling.open_bus", lambda *where: UnpluggedBus(open_bus(*where), 200, error)
+    )
     with simulated_ecu(channel):
         source = driver(channel)
         with pytest.raises(DeviceUnavailableError, match="CAN bus usb is gone"):
@@ -424,7 +473,9 @@ async def test_a_backend_that_cannot_parse_costs_samples_only(monkeypatch: pytes
             return self._bus.recv(timeout)
 
     channel = new_channel()
-    monkeypatch.setattr("drivers.ssm_can.open_bus", lambda *where: Garbled(open_bus(*where), 0, OSError()))
+    monkeypatch.setattr(
+        "drivers.can_polling.open_bus", lambda *where: Garbled(open_bus(*where), 0, OSError())
+    )
     with simulated_ecu(channel):
         source = driver(channel)
         assert len(await take(source, 20)) >= 20

@@ -19,7 +19,7 @@ from lowmaf.maf_table import MafTable
 from lowmaf.samples import SampleBatch
 
 _RATE_HZ = 20.0
-_LOWEST_RATE_HZ = 5.0  # of simulated time: less is too coarse for the estimator
+_LOWEST_RATE_HZ = 6.0  # of simulated time: below 5 Hz is too coarse for the estimator
 _WALL_RATE_HZ = 100.0  # requests per second of wall time that are enough
 
 
@@ -75,11 +75,12 @@ class Simulator:
         return min(_RATE_HZ, max(_LOWEST_RATE_HZ, _WALL_RATE_HZ / self.options.speed))
 
     def describe(self) -> str:
-        words = f"simulated car, {self.options.drive} drive at {self.options.speed:g} times real time"
-        return words if self._driver is None else f"{words}; {self._driver.describe()}"
+        words = f"simulated car, {self.options.drive} drive, {self.options.speed:g} × real time"
+        reading = self._driver.reading if self._driver is not None else None
+        return words if reading is None else f"{words}; SSM on CAN, {reading.ecu}, {reading.words}"
 
     async def batches(self) -> AsyncGenerator[SampleBatch, None]:
-        channel = f"simulator-{uuid.uuid4().hex}"
+        channel = f"car-{uuid.uuid4().hex[:8]}"
         clock = ScaledClock(self.options.speed, self._wall)
         self._car = Car(self._settings)
         ecu = SimulatedEcu(

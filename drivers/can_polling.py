@@ -1,0 +1,229 @@
+"""Polling an ECU over a CAN bus in a thread: what the drivers for SSM and OBD on CAN have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import can
+
+from drivers.base import DeviceUnavailableError, FrameError, LinkCounts
+from drivers.batches import batch_of
+from drivers.can_link import CanLink, LinkStoppedError, NoAnswerError, RefusedError, open_bus
+from drivers.clock import Clock
+from drivers.handoff import EndOfItemsError, Handoff
+from drivers.options import option, parse_options
+from lowmaf.samples import SampleBatch
+
+_DELIVER_S = 0.04  # wall time over which samples are gathered into one batch
+_QUEUE_BATCHES = 256
+_JOIN_S = 1.0
+_LATE_PERIODS = 5.0  # a poll so late has lost its place; smaller delays are caught up with
+
+
+@dataclass(frozen=True, slots=True)
+class CanOptions:
+    """What the configuration may say for a driver that polls over CAN."""
+
+    interface: str = option("socketcan", "python-can interface", choices=sorted(can.VALID_INTERFACES))
+    channel: str = option("can0", "channel of that interface")
+    bitrate: int = option(0, "0 leaves what the interface is set to", unit="bit/s", low=0, high=1_000_000)
+    rate_hz: float = option(20.0, "samples per second of the source's clock", unit="Hz", low=0.5, high=200.0)
+    request_id: int = option(0x7E0, "CAN identifier of requests", low=0x000, high=0x7FF)
+    response_id: int = option(0x7E8, "CAN identifier of answers", low=0x000, high=0x7FF)
+    timeout_s: float = option(0.5, "wait for an answer", unit="s", low=0.02, high=5.0)
+    silent_s: float = option(2.0, "give up when no sample came for so long", unit="s", low=0.1, high=10.0)
+
+
+class Reading(Protocol):
+    """An ECU that was found, and what it is asked for every sample.
+
+    ``ecu`` names it in words; ``words`` adds what is worth telling; ``channels`` is the order of a
+    sample's values.
+    """
+
+    @property
+    def ecu(self) -> str: ...
+    @property
+    def words(self) -> str: ...
+    @property
+    def channels(self) -> tuple[str, ...]: ...
+
+    def sample(self) -> tuple[float, list[float]]:
+        """Time, s, and values. Raises NoAnswerError, FrameError or RefusedError where there is none."""
+        ...
+
+
+class PolledCan:
+    """Polls the ECU in a thread of its own; see ``drivers.base.Driver``.
+
+    A frame that is malformed costs its sample, never more and never a repeated one. When no sample
+    came for ``silent_s`` the link counts as lost.
+
+    Raises:
+        DriverOptionError: an option is unknown or impossible.
+    """
+
+    name: str
+    protocol: str
+    """Words for what is spoken, such as ``SSM``."""
+    wanted: str
+    """Words for whom we look for, such as ``Subaru ECU``."""
+
+    def __init__(self, options: Mapping[str, object], clock: Clock) -> None:
+        self.options = parse_options(CanOptions, self.name, options)
+        self.counts = LinkCounts()
+        self.reading: Reading | None = None
+        self._clock = clock
+
+    def find(self, link: CanLink) -> Reading:
+        """Identifies the ECU and decides what to ask it; the same errors as :meth:`Reading.sample`."""
+        raise NotImplementedError
+
+    def describe(self) -> str:
+        where = f"{self.protocol} on CAN {self.options.channel} ({self.options.interface})"
+        if self.reading is None:
+            return where
+        return f"{where}, {self.reading.ecu}, {self.reading.words}"
+
+    async def batches(self) -> AsyncGenerator[SampleBatch, None]:
+        handoff: Handoff[SampleBatch] = Handoff(_QUEUE_BATCHES)
+        stop = threading.Event()
+        thread = threading.Thread(target=self._read, args=(handoff, stop), name=self.name, daemon=True)
+        thread.start()
+        try:
+            while True:
+                yield await handoff.get()
+                self.counts.dropped_batches = handoff.dropped
+        except EndOfItemsError:
+            return
+        finally:
+            stop.set()
+            try:
+                async with asyncio.timeout(_JOIN_S):
+                    await handoff.ended.wait()
+            except TimeoutError:
+                pass  # a backend hangs in a call; the thread is a daemon and holds nothing of ours
+            finally:
+                thread.join(0.05)
+
+    def _read(self, handoff: Handoff[SampleBatch], stop: threading.Event) -> None:
+        """The thread: opens the bus, polls, and closes the bus whatever happens."""
+        options = self.options
+        try:
+            bus = open_bus(options.interface, options.channel, options.bitrate)
+            try:
+                link = CanLink(
+                    bus,
+                    options.request_id,
+                    options.response_id,
+                    self._clock,
+                    timeout_s=options.timeout_s,
+                    stop=stop,
+                )
+                origin_s = self._clock.now()
+                self.reading = self._found(link)
+                _Polling(
+                    options, self.counts, self._clock, reading=self.reading, handoff=handoff, stop=stop
+                ).run(origin_s)
+            finally:
+                bus.shutdown()
+        except LinkStoppedError:
+            handoff.close()
+        except Exception as error:  # noqa: BLE001 - raised again where the samples are awaited
+            handoff.close(error)
+        else:
+            handoff.close()
+
+    def _found(self, link: CanLink) -> Reading:
+        options = self.options
+        give_up_s = time.monotonic() + options.silent_s
+        while True:
+            try:
+                return self.find(link)
+            except (NoAnswerError, FrameError, RefusedError) as error:
+                if time.monotonic() >= give_up_s:
+                    raise DeviceUnavailableError(
+                        f"no {self.wanted} answers on CAN {options.channel} ({options.interface}), "
+                        f"request {options.request_id:03X}, answer {options.response_id:03X}: {error}. "
+                        f"Is the ignition on, is the bitrate right?"
+                    ) from error
+
+
+class _Polling:
+    """One connection's samples in the reader thread, until told to stop."""
+
+    def __init__(
+        self,
+        options: CanOptions,
+        counts: LinkCounts,
+        clock: Clock,
+        *,
+        reading: Reading,
+        handoff: Handoff[SampleBatch],
+        stop: threading.Event,
+    ) -> None:
+        self._options = options
+        self._counts = counts
+        self._clock = clock
+        self._reading = reading
+        self._handoff = handoff
+        self._stop = stop
+        self._times: list[float] = []
+        self._rows: list[list[float]] = []
+        self._delivered_s = 0.0
+
+    def run(self, origin_s: float) -> None:
+        """Samples until stopped, on a fixed grid of times; ``origin_s`` is the clock's time of t_s = 0.
+
+        Raises:
+            DeviceUnavailableError: the ECU fell silent, or the bus is gone.
+            LinkStoppedError: stopped while waiting for an answer.
+        """
+        clock, period_s = self._clock, 1.0 / self._options.rate_hz
+        due_s = clock.now()
+        last_good_s = time.monotonic()
+        while not self._stop.is_set():
+            if self._take(origin_s):
+                last_good_s = time.monotonic()
+            elif time.monotonic() - last_good_s > self._options.silent_s:
+                self._deliver()
+                raise DeviceUnavailableError(
+                    f"{self._reading.ecu} on CAN {self._options.channel} gave no sample "
+                    f"for {self._options.silent_s:g} s: ignition off or adapter unplugged?"
+                )
+            if time.monotonic() - self._delivered_s >= _DELIVER_S:
+                self._deliver()
+            now_s = clock.now()
+            due_s += period_s
+            if due_s < now_s - _LATE_PERIODS * period_s:
+                due_s = now_s
+            if due_s > now_s:
+                self._stop.wait(clock.wall_s(due_s - now_s))
+
+    def _take(self, origin_s: float) -> bool:
+        """One sample; False where there was none, and it is counted why."""
+        try:
+            at_s, values = self._reading.sample()
+        except NoAnswerError:
+            self._counts.unanswered += 1
+        except FrameError:
+            self._counts.bad_frames += 1
+        except RefusedError:
+            self._counts.refused += 1
+        else:
+            self._counts.samples += 1
+            self._times.append(at_s - origin_s)
+            self._rows.append(values)
+            return True
+        return False
+
+    def _deliver(self) -> None:
+        self._delivered_s = time.monotonic()
+        if self._times:
+            self._handoff.put(batch_of(self._times, self._reading.channels, self._rows))
+            self._times, self._rows = [], []
