@@ -5,30 +5,29 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
+from daemon.hub_commands import carry_out
+from daemon.liveness import Liveness, why_not_counted
 from daemon.store_records import SessionStart
 from lowmaf.cells import BlockKey, block_to_bytes
 from lowmaf.filters import Filters
 from lowmaf.judge import Judged
 from lowmaf.maf_table import MafTable
 from lowmaf.pipeline import Pipeline
-from lowmaf.samples import CHANNELS, Floats, SampleBatch
+from lowmaf.samples import Floats, SampleBatch
 from lowmaf.settings import CurveSettings
 from lowmaf.snapshot import HeldOut, Snapshot
 from lowmaf.verdicts import Verdict
-from web.board import Command, CommandRefusedError, LinkStatus, LiveReading, Status, Truth
+from web.board import Command, LiveReading, Status, Truth
 
 SOLVE_INTERVAL_S = 1.0
 """The curve is solved at most this often, and only when somebody looks; counts are always fresh."""
 HELD_OUT_INTERVAL_S = 30.0
-STALE_S = 10.0
-"""A link that is said to run but brought no sample for this long is unhealthy."""
 TRUTH_DWELL_S = 10.0
 """Cells with at least this much closed loop count when the simulated car's error is compared."""
 
@@ -78,7 +77,7 @@ class Hub:
         self._settings = settings
         self._store = store
         self._now_s = now_s
-        self._started_s = now_s()
+        self._pulse = Liveness(now_s)
         self.pipeline = Pipeline(
             settings.table,
             estimator=settings.estimator,
@@ -91,10 +90,6 @@ class Hub:
         self._counts_before: dict[str, int] = {}
         self._saved_epoch = self.pipeline.epoch
         self._live: LiveReading | None = None
-        self._arrivals_s: deque[tuple[float, int]] = deque(maxlen=256)
-        self._accepted_s = self._started_s
-        self._link = LinkStatus("connecting", "starting", "", 0.0)
-        self._link_since_s = self._started_s
         self._snapshot = self.pipeline.snapshot()
         self._solved_s = -math.inf
         self._held_out: HeldOut | None = None
@@ -115,12 +110,11 @@ class Hub:
         """Samples as they arrive."""
         if len(batch) == 0 or self._session is None:
             return
-        now_s = self._now_s()
-        self._arrivals_s.append((now_s, len(batch)))
+        self._pulse.arrived(len(batch))
         judged = self.pipeline.feed(batch)
         if self._settings.keep_samples:
             self._store.write_samples(self._session, batch)
-        self._after(judged, now_s)
+        self._note(judged)
         self._live = self._reading(batch)
         self._changed()
 
@@ -129,7 +123,7 @@ class Hub:
         session = self._session
         if session is None:
             return
-        self._after(self.pipeline.finish(), self._now_s())
+        self._note(self.pipeline.finish())
         self.save()
         self._session = None
         self._changed()
@@ -151,15 +145,52 @@ class Hub:
 
     def set_link(self, state: str, words: str, driver: str, *, reconnected: bool = False) -> None:
         """The connection's state in words; counts reconnections."""
-        if state != self._link.state:
-            self._link_since_s = self._now_s()
-        self._link = LinkStatus(state, words, driver, 0.0, self._link.reconnects + int(reconnected))
+        self._pulse.set_link(state, words, driver, reconnected=reconnected)
         self._changed()
 
     @property
     def pause_wanted(self) -> bool:
         """True while the user wants the port closed and nothing sent."""
         return self._pause_wanted
+
+    # ---- what commands do (daemon.hub_commands)
+
+    @property
+    def cells(self) -> int:
+        return self.pipeline.table.cells
+
+    @property
+    def locked(self) -> frozenset[int]:
+        return self.pipeline.locked
+
+    async def reset(self) -> int:
+        """Forgets what was learned; returns the number of the new epoch."""
+        before = self._session
+        if before is None:
+            self.pipeline.forget()
+        else:
+            # Samples that come during the wait still belong to the old session; none is lost.
+            session = await self._store.begin_session(self._session_start(self.pipeline.epoch + 1))
+            self.pipeline.finish()
+            self.save()
+            self.pipeline.forget()
+            self._switch_to(session)
+            await self._store.end_session(before)
+        self._save_epoch()
+        self._held_out = None
+        self._solved_s = -math.inf
+        return self.pipeline.epoch
+
+    def lock(self, cells: frozenset[int]) -> None:
+        """Cells (numbers from 0) that keep their flow, in place of those before."""
+        self.pipeline.lock(cells)
+        self._store.write_locks(cells)
+        self._solved_s = -math.inf
+
+    def want_pause(self, wanted: bool) -> None:
+        """Whether the port is to be closed and nothing sent."""
+        self._pause_wanted = wanted
+        self.pause_changed.set()
 
     # ---- what everybody reads (web.board.Board)
 
@@ -176,32 +207,31 @@ class Hub:
         return self._snapshot
 
     def session(self) -> int | None:
+        """Number of the session that samples go to now."""
         return self._session
 
     def live(self) -> LiveReading | None:
+        """The newest sample, None before the first."""
         return self._live
 
     def status(self) -> Status:
-        now_s = self._now_s()
-        age_s = now_s - self._arrivals_s[-1][0] if self._arrivals_s else None
-        running = self._link.state == "running"
-        stuck = running and (age_s if age_s is not None else now_s - self._link_since_s) > STALE_S
-        waiting_s = now_s - self._accepted_s
+        pulse = self._pulse
+        quiet_s = pulse.nothing_accepted_s
+        why = why_not_counted(self.pipeline.last_verdict, self._live, self._settings.filters)
+        unhealthy_because = pulse.unhealthy_because
         return Status(
             version=self._settings.version,
-            uptime_s=now_s - self._started_s,
-            link=replace(self._link, since_s=now_s - self._link_since_s),
+            uptime_s=pulse.uptime_s,
+            link=pulse.link,
             session=self._session,
-            sample_rate_hz=self._rate_hz(now_s) if running else None,
-            last_sample_age_s=age_s,
+            sample_rate_hz=pulse.sample_rate_hz,
+            last_sample_age_s=pulse.last_sample_age_s,
             counts=self.pipeline.verdict_counts(),
-            nothing_accepted_s=waiting_s if running and waiting_s > 5.0 else None,
-            nothing_accepted_because=self._why_nothing() if running and waiting_s > 5.0 else None,
+            nothing_accepted_s=quiet_s,
+            nothing_accepted_because=None if quiet_s is None else why,
             storage=self._store.status(),
-            healthy=not stuck,
-            unhealthy_because=f"no sample for {age_s or waiting_s:.0f} s although the link is up"
-            if stuck
-            else None,
+            healthy=unhealthy_because is None,
+            unhealthy_because=unhealthy_because,
             truth=self._truth(),
         )
 
@@ -212,15 +242,12 @@ class Hub:
         return self._generation
 
     async def command(self, command: Command) -> Mapping[str, Any]:
-        """Carries out a command of the user; see :data:`COMMANDS`.
+        """Carries out a command of the user; see :data:`daemon.hub_commands.COMMANDS`.
 
         Raises:
             CommandRefusedError: unknown, or its arguments are not allowed.
         """
-        action = COMMANDS.get(command.name)
-        if action is None:
-            raise CommandRefusedError(f"no command {command.name!r}; there are {', '.join(COMMANDS)}")
-        answer = await action(self, command.arguments)
+        answer = await carry_out(self, command)
         self._changed()
         return answer
 
@@ -251,9 +278,9 @@ class Hub:
         self._news.set()
         self._news = asyncio.Event()
 
-    def _after(self, judged: Judged, now_s: float) -> None:
-        if (judged.verdicts == Verdict.ACCEPTED).any():
-            self._accepted_s = now_s
+    def _note(self, judged: Judged) -> None:
+        if (judged.verdicts == int(Verdict.ACCEPTED)).any():
+            self._pulse.accepted()
 
     def _reading(self, batch: SampleBatch) -> LiveReading:
         values = {name: float(column[-1]) for name, column in batch.channels.items()}
@@ -262,32 +289,6 @@ class Hub:
         cell = int(np.abs(axis - maf_v).argmin()) if math.isfinite(maf_v) else None
         verdict = self.pipeline.last_verdict or Verdict.ACCEPTED
         return LiveReading(float(batch.t_s[-1]), values, cell, verdict.label, provisional=True)
-
-    def _rate_hz(self, now_s: float) -> float | None:
-        recent = [(at_s, n) for at_s, n in self._arrivals_s if now_s - at_s <= STALE_S]
-        if len(recent) < 2:
-            return None
-        span_s = recent[-1][0] - recent[0][0]
-        return sum(n for _, n in recent[1:]) / span_s if span_s > 0.0 else None
-
-    def _why_nothing(self) -> str:
-        """The newest sample's reason, with the value and the limit where there is one."""
-        verdict = self.pipeline.last_verdict
-        if verdict is None:
-            return "no sample yet"
-        if verdict is Verdict.ACCEPTED:
-            return "samples wait for the mixture to be seen"
-        live, filters = self._live, self._settings.filters
-        detail = {
-            Verdict.COLD_ENGINE: ("ect_c", filters.min_ect_c, "needs"),
-            Verdict.HOT_INTAKE: ("iat_c", filters.max_iat_c, "allowed is"),
-            Verdict.LOW_LOAD: ("load_g_rev", filters.min_load_g_rev, "needs"),
-        }.get(verdict)
-        if detail is None or live is None:
-            return verdict.words
-        name, limit, needs = detail
-        unit = CHANNELS[name].unit
-        return f"{verdict.words}: {live.values.get(name, math.nan):.0f} {unit}, {needs} {limit:.0f} {unit}"
 
     def _truth(self) -> Truth | None:
         if self.truth_source is None:
@@ -299,24 +300,6 @@ class Hub:
         error = np.nan_to_num(self.snapshot().correction_pct) - right_pct
         rmse = float(np.sqrt(np.mean(error[scored] ** 2)))
         return Truth(right_pct.tolist(), rmse, int(np.count_nonzero(scored)))
-
-    async def _reset(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        _no_arguments("reset", arguments)
-        before = self._session
-        if before is None:
-            self.pipeline.forget()
-        else:
-            # Samples that come during the wait still belong to the old session; none is lost.
-            session = await self._store.begin_session(self._session_start(self.pipeline.epoch + 1))
-            self.pipeline.finish()
-            self.save()
-            self.pipeline.forget()
-            self._switch_to(session)
-            await self._store.end_session(before)
-        self._save_epoch()
-        self._held_out = None
-        self._solved_s = -math.inf
-        return {"epoch": self.pipeline.epoch}
 
     def _save_epoch(self) -> None:
         self._saved_epoch = self.pipeline.epoch
@@ -337,55 +320,3 @@ class Hub:
         self._session = session
         self._counts_before = self.pipeline.verdict_counts()
         self._live = None
-
-    async def _lock(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        return self._set_locks(self.pipeline.locked | _cells_named(arguments, self.pipeline.table))
-
-    async def _unlock(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        return self._set_locks(self.pipeline.locked - _cells_named(arguments, self.pipeline.table))
-
-    def _set_locks(self, cells: frozenset[int]) -> Mapping[str, Any]:
-        self.pipeline.lock(cells)
-        self._store.write_locks(cells)
-        self._solved_s = -math.inf
-        return {"locked": sorted(cells)}
-
-    async def _pause(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        _no_arguments("pause", arguments)
-        return self._want_pause(True)
-
-    async def _resume(self, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
-        _no_arguments("resume", arguments)
-        return self._want_pause(False)
-
-    def _want_pause(self, wanted: bool) -> Mapping[str, Any]:
-        self._pause_wanted = wanted
-        self.pause_changed.set()
-        return {"paused": wanted}
-
-
-def _no_arguments(name: str, arguments: Mapping[str, Any]) -> None:
-    if arguments:
-        raise CommandRefusedError(f"{name} takes no arguments, met {', '.join(sorted(map(str, arguments)))}")
-
-
-COMMANDS: Mapping[str, Callable[[Hub, Mapping[str, Any]], Awaitable[Mapping[str, Any]]]] = {
-    "reset": Hub._reset,
-    "lock_cells": Hub._lock,
-    "unlock_cells": Hub._unlock,
-    "pause": Hub._pause,
-    "resume": Hub._resume,
-}
-"""Name → what the hub does. ``lock_cells`` and ``unlock_cells`` take ``cells``: indices from 0."""
-
-
-def _cells_named(arguments: Mapping[str, Any], table: MafTable) -> frozenset[int]:
-    """The indices in ``cells``; raises CommandRefusedError saying what is allowed."""
-    cells = arguments.get("cells")
-    allowed = f'"cells" is a list of cell numbers from 0 to {table.cells - 1}'
-    if set(arguments) != {"cells"} or not isinstance(cells, list) or not cells:
-        raise CommandRefusedError(f"{allowed}, and nothing else is given")
-    for cell in cells:
-        if not isinstance(cell, int) or isinstance(cell, bool) or not 0 <= cell < table.cells:
-            raise CommandRefusedError(f"{allowed}, met {cell!r}")
-    return frozenset(cells)

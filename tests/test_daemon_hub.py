@@ -182,7 +182,7 @@ async def test_locked_cells_keep_their_flow() -> None:
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        (Command("rest"), "no command 'rest'; there are reset, lock_cells"),
+        (Command("rest"), "no command 'rest' .nearest is reset.; there are reset, lock_cells"),
         (Command("reset", {"now": True}), "reset takes no arguments, met now"),
         (Command("lock_cells"), "list of cell numbers from 0 to 53"),
         (Command("lock_cells", {"cells": []}), "list of cell numbers"),
