@@ -88,7 +88,7 @@ class Hub:
         self._session: int | None = None
         self._driver = ""
         self._counts_before: dict[str, int] = {}
-        self._saved_epoch = self.pipeline.epoch
+        self._saved_epoch = self.pipeline.learned.epoch
         self._live: LiveReading | None = None
         self._snapshot = self.pipeline.snapshot()
         self._solved_s = -math.inf
@@ -104,7 +104,7 @@ class Hub:
     async def begin_session(self, driver: str) -> None:
         """Samples from now on belong to a new session, and their time starts anew."""
         self._driver = driver
-        self._switch_to(await self._store.begin_session(self._session_start(self.pipeline.epoch)))
+        self._switch_to(await self._store.begin_session(self._session_start(self.pipeline.learned.epoch)))
 
     def take(self, batch: SampleBatch) -> None:
         """Samples as they arrive."""
@@ -133,7 +133,7 @@ class Hub:
         """Hands the store what changed since the last call, to go into its next commit."""
         if self._session is None:
             return
-        if self.pipeline.epoch != self._saved_epoch:
+        if self.pipeline.learned.epoch != self._saved_epoch:
             self._save_epoch()
         cells = self.pipeline.table.cells
         changed = self.pipeline.take_changed_blocks()
@@ -170,7 +170,7 @@ class Hub:
             self.pipeline.forget()
         else:
             # Samples that come during the wait still belong to the old session; none is lost.
-            session = await self._store.begin_session(self._session_start(self.pipeline.epoch + 1))
+            session = await self._store.begin_session(self._session_start(self.pipeline.learned.epoch + 1))
             self.pipeline.finish()
             self.save()
             self.pipeline.forget()
@@ -179,7 +179,7 @@ class Hub:
         self._save_epoch()
         self._held_out = None
         self._solved_s = -math.inf
-        return self.pipeline.epoch
+        return self.pipeline.learned.epoch
 
     def lock(self, cells: frozenset[int]) -> None:
         """Cells (numbers from 0) that keep their flow, in place of those before."""
@@ -262,9 +262,9 @@ class Hub:
             if accepted == checked:
                 continue
             checked = accepted
-            sums, epoch = self.pipeline.sums.copy(), self.pipeline.epoch
+            sums, epoch = self.pipeline.learned.sums.copy(), self.pipeline.learned.epoch
             found = await asyncio.to_thread(self.pipeline.held_out, sums)
-            if epoch != self.pipeline.epoch:
+            if epoch != self.pipeline.learned.epoch:
                 continue
             self._held_out = found
             self._solved_s = -math.inf
@@ -302,8 +302,8 @@ class Hub:
         return Truth(right_pct.tolist(), rmse, int(np.count_nonzero(scored)))
 
     def _save_epoch(self) -> None:
-        self._saved_epoch = self.pipeline.epoch
-        self._store.write_epoch(self.pipeline.epoch, self.pipeline.epoch_start)
+        self._saved_epoch = self.pipeline.learned.epoch
+        self._store.write_epoch(self.pipeline.learned.epoch, self.pipeline.learned.epoch_start)
 
     def _session_start(self, epoch: int) -> SessionStart:
         settings = self._settings

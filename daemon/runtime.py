@@ -102,7 +102,7 @@ async def carry_on(hub: Hub, store: Store) -> None:
         None,
     ]:
         now = pipeline if table is None else pipeline.like(table)
-        now.epoch, now.epoch_start = epoch, start
+        now.learned.epoch, now.learned.epoch_start = epoch, start
         await _restore(now, store)
         if before is not None and before.table.flow_gs is not None and now.table.flow_gs is not None:
             now.carry_over(before)
@@ -114,7 +114,7 @@ async def _restore(pipeline: Pipeline, store: Store) -> None:
     """Gives the pipeline the kept sessions that were driven with its table."""
     for session in await store.sessions():
         of_table = session.maf_table_revision == pipeline.table.revision
-        if not of_table or not session.included or session.id < pipeline.epoch_start.drive:
+        if not of_table or not session.included or session.id < pipeline.learned.epoch_start.drive:
             continue
         if pipeline.estimator == "curve" and session.estimator != "curve":
             continue

@@ -83,9 +83,9 @@ class Estimator:
         )
         return replace(found, states=states)
 
-    def stretches(self, sums: CellSums) -> list[Reduced]:
-        """What these sums teach, to be carried over to another table; nothing for ``nearest``."""
-        return self.solver.stretches(sums) if self.name == "curve" else []
+    def stretches(self, sums: CellSums, *, remember: bool = True) -> list[Reduced]:
+        """What these sums teach, stretch by stretch; nothing for ``nearest``."""
+        return self.solver.stretches(sums, remember=remember) if self.name == "curve" else []
 
     def warnings(
         self, found: Estimate, counts: SampleCounts, statistics: StreamStatistics

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-
 import numpy as np
 
 from lowmaf.cells import BLOCK_S, BlockKey, CellSums
-from lowmaf.change_detection import GROUP_BLOCKS, ChangeWatch
-from lowmaf.estimate import Estimator, Evidence
+from lowmaf.estimate import Estimator
 from lowmaf.filters import Filters
 from lowmaf.judge import Judge, Judged
-from lowmaf.levels import Reduced
+from lowmaf.learned import Learned
 from lowmaf.maf_table import MafTable
 from lowmaf.proposal import propose
-from lowmaf.rebase import rebase
 from lowmaf.samples import Floats, SampleBatch
 from lowmaf.settings import CurveSettings
 from lowmaf.snapshot import DataWarning, HeldOut, SampleCounts, Snapshot
@@ -23,9 +18,6 @@ from lowmaf.stream_statistics import StreamStatistics
 from lowmaf.typical_flow import typical_flow_gs
 from lowmaf.verdicts import Verdict
 from lowmaf.windows import Integers
-
-KEPT_BLOCKS = 480
-"""The newest four hours stay block by block, for the held-out check; older drives are collapsed."""
 
 
 class Pipeline:
@@ -51,20 +43,13 @@ class Pipeline:
         self.table = table
         self.filters = Filters() if filters is None else filters
         self.settings = CurveSettings() if settings is None else settings
-        self.sums = CellSums(table.cells)
         self.locked: frozenset[int] = frozenset()
-        self.epoch = 1
-        self.epoch_start = BlockKey(0, 0)
         self._flow_gs = typical_flow_gs(table.maf_v) if table.flow_gs is None else table.flow_gs
         self._estimator = Estimator(estimator, table, self._flow_gs, self.settings)
         self._follow_changes = follow_changes
-        self._watch = ChangeWatch(self._estimator.solver)
-        self._new_blocks = 0
-        self._carried: list[Reduced] = []
-        self._collapsed: dict[int, list[Reduced]] = {}
+        self.learned = Learned(table, self.settings, self._estimator)
         self._verdict_counts = np.zeros(len(Verdict), dtype=np.int64)
         self._statistics = StreamStatistics()
-        self._changed_blocks: set[BlockKey] = set()
         self._stream_warnings: dict[str, DataWarning] = {}
         self._updated_s = 0.0
         self._revision = 0
@@ -96,7 +81,7 @@ class Pipeline:
     def begin(self, drive: int) -> None:
         """Starts a drive or log: what waits is settled first, and time may start anew."""
         self.finish()
-        self._collapse_old_drives()
+        self.learned.collapse_old_drives()
         self._drive = drive
         self._judge = self._new_judge()
 
@@ -116,42 +101,24 @@ class Pipeline:
     # ---- what is kept
 
     def restore(self, drive: int, blocks: dict[int, Integers], counts: dict[str, int]) -> None:
-        """Takes over what was kept of an earlier drive: sums per block and counts per verdict label.
-
-        Blocks from before :attr:`epoch_start` are left out.
-        """
-        for block, sums in blocks.items():
-            if (key := BlockKey(drive, block)) >= self.epoch_start:
-                self.sums.add(key, sums)
+        """Takes over what was kept of an earlier drive: sums per block and counts per verdict label."""
+        self.learned.restore(drive, blocks)
         for verdict in Verdict:
             self._verdict_counts[verdict] += counts.get(verdict.label, 0)
-        self._collapse_old_drives()
         self._revision += 1
 
     def take_changed_blocks(self) -> dict[BlockKey, Integers]:
         """Blocks that changed since the last call, for the store."""
-        changed = {key: self.sums.blocks[key] for key in self._changed_blocks if key in self.sums.blocks}
-        self._changed_blocks = set()
-        return changed
+        return self.learned.take_changed()
 
     def forget(self) -> None:
         """Starts a new epoch with the next drive: what was learned is dropped, the counts begin again."""
         self.finish()
-        self.begin_epoch(BlockKey(self._drive + 1, 0))
+        self.learned.begin_epoch(BlockKey(self._drive + 1, 0))
         self._verdict_counts[:] = 0
         self._statistics = StreamStatistics()
         self._stream_warnings = {}
         self._judge = self._new_judge()
-
-    def begin_epoch(self, start: BlockKey) -> None:
-        """Starts a new epoch: of what was learned only the blocks from ``start`` on count."""
-        kept = {key: sums for key, sums in self.sums.blocks.items() if key >= start}
-        self.sums = CellSums(self.table.cells, kept)
-        self._carried = []
-        self._collapsed = {}
-        self.epoch += 1
-        self.epoch_start = start
-        self._revision += 1
 
     def like(self, table: MafTable) -> Pipeline:
         """An empty pipeline with the same settings for another table."""
@@ -169,9 +136,7 @@ class Pipeline:
         Raises:
             MafTableError: one of the tables has no flow.
         """
-        evidence = before._evidence()
-        learned = [*evidence.carried, *evidence.collapsed, *before._estimator.stretches(evidence.sums)]
-        self._carried = [rebase(reduced, before.table, self.table) for reduced in learned]
+        self.learned.carry_over(before.learned)
         self._revision += 1
 
     def touch(self) -> None:
@@ -200,12 +165,12 @@ class Pipeline:
 
         Given a copy of the sums it may run in another thread.
         """
-        return self._estimator.held_out(self._counting(self.sums if sums is None else sums))
+        return self._estimator.held_out(self.learned.counting(self.learned.sums if sums is None else sums))
 
     def snapshot(self, held_out: HeldOut | None = None) -> Snapshot:
         """The table as it stands; pass the held-out check if it was made."""
         counts = self.counts()
-        found = self._estimator.estimate(self._evidence(), self.locked)
+        found = self._estimator.estimate(self.learned.evidence(), self.locked)
         warnings = (
             *self._stream_warnings.values(),
             *self._estimator.warnings(found, counts, self._statistics),
@@ -214,7 +179,7 @@ class Pipeline:
             revision=self._revision,
             estimator=self.estimator,
             table=self.table,
-            epoch=self.epoch,
+            epoch=self.learned.epoch,
             updated_s=self._updated_s,
             counts=counts,
             correction_pct=_read_only(found.correction_pct),
@@ -247,68 +212,22 @@ class Pipeline:
         self._verdict_counts += np.bincount(judged.verdicts, minlength=len(Verdict))
         self._updated_s = float(judged.t_s[-1])
         for block, sums in judged.sums:
-            key = BlockKey(self._drive, block)
-            if key not in self.sums.blocks:
-                self._look_for_change(key)
-                self._new_blocks += 1
-            self.sums.add(key, sums)
-            self._changed_blocks.add(key)
+            began = self.learned.add(BlockKey(self._drive, block), sums)
+            if began is not None:
+                self._air_path_changed(began)
         return judged
 
-    def _evidence(self) -> Evidence:
-        return Evidence(
-            self._counting(self.sums),
-            [part for drive in sorted(self._collapsed) for part in self._collapsed[drive]],
-            self._carried,
-        )
-
-    def _collapse_old_drives(self) -> None:
-        """Keeps the single blocks of the newest hours only: a block takes 7 kB, a year of driving 300 MB.
-
-        What a collapsed drive says of the table stays exactly as it was, also when it is left out.
-        """
-        if self.estimator != "curve" or self._has_window():
-            return
-        drives = Counter(key.drive for key in self.sums.blocks)
-        left = drives.total()
-        for drive in sorted(drives):
-            left -= drives[drive]
-            if left < KEPT_BLOCKS:
-                return
-            own = CellSums(
-                self.table.cells, {key: sums for key, sums in self.sums.blocks.items() if key.drive == drive}
-            )
-            self._collapsed[drive] = self._estimator.solver.stretches(own, remember=False)
-            self.sums.collapse(drive)
-
-    def _has_window(self) -> bool:
-        return math.isfinite(self.settings.window_h) or math.isfinite(self.settings.window_drives)
-
-    def _look_for_change(self, next_block: BlockKey) -> None:
-        """Before every tenth block begins, all before it being complete."""
-        if self.estimator != "curve" or self._new_blocks < GROUP_BLOCKS:
-            return
-        self._new_blocks = 0
-        began = self._watch.changed(self.sums)
-        if began is None:
-            return
-        minutes = (next_block.block - began.block) * BLOCK_S / 60.0
+    def _air_path_changed(self, began: BlockKey) -> None:
         where = f"drive {began.drive}, {began.block * BLOCK_S / 60.0:.0f} min"
         if self._follow_changes:
-            self.begin_epoch(began)
+            self.learned.begin_epoch(began)
             message = f"the trims changed for good at about {where}: learning began anew there"
         else:
             message = (
-                f"the trims changed for good at about {where} (seen over {minutes:.0f} min): "
-                "replay the parts before and after it by themselves"
+                f"the trims changed for good at about {where}: replay the parts before and after it "
+                "by themselves"
             )
         self._stream_warnings["change_detected"] = DataWarning("change_detected", message)
-
-    def _counting(self, sums: CellSums) -> CellSums:
-        """The part of the sums inside the rolling window."""
-        if not self._has_window():
-            return sums
-        return sums.newest(self.settings.window_h * 3600.0, self.settings.window_drives)
 
     def _with_voltage(self, batch: SampleBatch) -> SampleBatch:
         """Where a source has flow but no voltage, the voltage at which the table gives that flow."""

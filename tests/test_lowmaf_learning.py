@@ -164,7 +164,7 @@ def test_a_change_is_noticed_at_the_same_place_in_any_chunking() -> None:
     for start in range(0, len(both), 37):
         parts.feed(both.slice(start, start + 37))
     parts.finish()
-    assert parts.epoch_start == whole.epoch_start
+    assert parts.learned.epoch_start == whole.learned.epoch_start
     np.testing.assert_array_equal(parts.snapshot().correction_pct, whole.snapshot().correction_pct)
 
 
@@ -214,22 +214,22 @@ def test_windows_count_the_newest_only() -> None:
     only = learned(drives[1]).snapshot()
     np.testing.assert_allclose(newest.correction_pct, only.correction_pct, equal_nan=True)
     hour = learned(*drives, settings=CurveSettings(window_h=0.1))
-    assert len(hour._counting(hour.sums).blocks) == round(0.1 * 3600 / BLOCK_S)
+    assert len(hour.learned.counting(hour.learned.sums).blocks) == round(0.1 * 3600 / BLOCK_S)
 
 
 def test_old_drives_are_collapsed_without_changing_anything(monkeypatch: pytest.MonkeyPatch) -> None:
     drives = [steps(TRUE_PCT, 8, seed=seed) for seed in range(4)]
     whole = learned(*drives)
-    monkeypatch.setattr("lowmaf.pipeline.KEPT_BLOCKS", 20)
+    monkeypatch.setattr("lowmaf.learned.KEPT_BLOCKS", 20)
     collapsed = learned(*drives)
-    assert len(collapsed.sums.blocks) < len(whole.sums.blocks)
+    assert len(collapsed.learned.sums.blocks) < len(whole.learned.sums.blocks)
     for name in ("correction_pct", "stderr_pct", "hits", "effective_hits"):
         np.testing.assert_array_equal(getattr(collapsed.snapshot(), name), getattr(whole.snapshot(), name))
     restored = Pipeline(TABLE)
     for drive in range(1, 5):
-        own = {key.block: sums for key, sums in whole.sums.blocks.items() if key.drive == drive}
+        own = {key.block: sums for key, sums in whole.learned.sums.blocks.items() if key.drive == drive}
         restored.restore(drive, own, {})
-    assert len(restored.sums.blocks) < len(whole.sums.blocks)
+    assert len(restored.learned.sums.blocks) < len(whole.learned.sums.blocks)
     np.testing.assert_array_equal(restored.snapshot().correction_pct, whole.snapshot().correction_pct)
 
 

@@ -75,7 +75,7 @@ def test_any_chunking_gives_the_same_verdicts_and_sums(
     whole = run([batch], estimator)
     parts = run(chunked(batch, cuts), estimator)
     assert whole.verdict_counts() == parts.verdict_counts()
-    assert same_sums(whole.sums, parts.sums)
+    assert same_sums(whole.learned.sums, parts.learned.sums)
     np.testing.assert_array_equal(whole.snapshot().correction_pct, parts.snapshot().correction_pct)
 
 
@@ -84,7 +84,7 @@ def test_one_sample_at_a_time_is_the_same_as_all_at_once() -> None:
     whole = run([batch])
     single = run([batch.slice(index, index + 1) for index in range(len(batch))])
     assert whole.verdict_counts() == single.verdict_counts()
-    assert same_sums(whole.sums, single.sums)
+    assert same_sums(whole.learned.sums, single.learned.sums)
 
 
 @given(seed=st.integers(0, 1000), cuts=st.lists(st.integers(0, 3000), max_size=5))
@@ -114,11 +114,11 @@ def test_drives_merge_by_addition_in_any_order_and_leave_without_a_trace() -> No
         single.begin(number)
         single.feed(drive(number))
         single.finish()
-        alone.append(single.sums)
+        alone.append(single.learned.sums)
     merged.finish()
-    assert same_sums(merged.sums, alone[0] + alone[1] + alone[2])
-    assert same_sums(merged.sums, alone[2] + (alone[1] + alone[0]))
-    assert same_sums(merged.sums.without([2]), alone[0] + alone[2])
+    assert same_sums(merged.learned.sums, alone[0] + alone[1] + alone[2])
+    assert same_sums(merged.learned.sums, alone[2] + (alone[1] + alone[0]))
+    assert same_sums(merged.learned.sums.without([2]), alone[0] + alone[2])
 
 
 def test_a_sample_on_the_middle_between_cells_counts_to_the_upper() -> None:

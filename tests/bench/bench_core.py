@@ -102,7 +102,7 @@ def main() -> None:
 
     pipeline = through(table, [drive])
     solver = pipeline._estimator.solver
-    sums = pipeline.sums
+    sums = pipeline.learned.sums
     cold_ms = 1e3 * cpu_s(lambda: solver.solve(sums, remember=False))
     print(
         f"solve, {table.cells} cells x {len(sums.blocks)} blocks             {cold_ms:8.2f} ms"
