@@ -40,13 +40,18 @@ class Car:
     __slots__ = ("_control", "_dwell_s", "_engine", "_leak_gs", "_mixture", "_sensor", "_steps",
                  "_vehicle", "settings")  # fmt: skip
 
-    def __init__(self, settings: CarSettings) -> None:
+    def __init__(self, settings: CarSettings, table: MafTable | None = None) -> None:
+        """``table`` is flashed into the ECU in place of the settings' own; any axis will do.
+
+        Raises:
+            MafTableError: the table has no flow.
+        """
         self.settings = settings
         draw = seeded(settings.seed)
-        self._sensor = MafSensor(settings, seeded(draw.getrandbits(64)))
+        self._sensor = MafSensor(settings, table, seeded(draw.getrandbits(64)))
         self._engine = Engine(settings, seeded(draw.getrandbits(64)))
         self._vehicle = Vehicle(settings, seeded(draw.getrandbits(64)))
-        self._mixture = Mixture(settings, seeded(draw.getrandbits(64)))
+        self._mixture = Mixture(settings, seeded(draw.getrandbits(64)), seeded(draw.getrandbits(64)))
         self._control = FuelControl(settings, self._sensor)
         self._leak_gs = settings.leak_gs
         self._dwell_s = [0.0] * self._sensor.table.cells
@@ -87,7 +92,8 @@ class Car:
         vehicle.tick(engine)
         engine.tick(vehicle.rpm, vehicle.speed_ms)
         control.tick(sensor.table_gs, vehicle.rpm, engine.pedal, engine.ect_c)
-        self._mixture.tick(engine.cylinder_gs, engine.iat_c, control.closed and engine.ect_c > 60.0)
+        warm_closed = control.closed and engine.ect_c > 60.0
+        self._mixture.tick(engine.cylinder_gs, engine.iat_c, warm_closed=warm_closed, cut=control.cut)
         if control.closed:
             self._dwell_s[sensor.cell] += TICK_S
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from drivers.simulator.noise import seeded
 from drivers.simulator.settings import STEP_S, CarSettings, TableError
-from lowmaf.maf_table import MafTable
+from lowmaf.maf_table import MafTable, MafTableError
 from lowmaf.samples import Floats
 
 _LOWEST_V, _LOWEST_GS = 0.90, 0.85
@@ -34,6 +34,12 @@ def true_flow_gs(maf_v: Floats) -> Floats:
     a = _LOWEST_V**2 - b * low
     flow: Floats = ((maf_v**2 - a) / b) ** (1.0 / _KING_EXPONENT)
     return flow
+
+
+def true_curve() -> tuple[Floats, Floats]:
+    """Volts and true flow, g/s, of the sensor, linear in between."""
+    volts = breakpoints_v()
+    return volts, true_flow_gs(volts)
 
 
 def table_error(settings: CarSettings, maf_v: Floats) -> Floats:
@@ -82,24 +88,37 @@ _SHAPES: dict[TableError, Callable[[Floats, int], Floats]] = {
 class MafSensor:
     """Sensor with lag and turbulence, read through the ECU's table.
 
-    ``maf_v`` is the sensor's voltage, ``table_gs`` what the ECU makes of it, ``cell`` the nearest
-    breakpoint. True curve and table are linear between the same breakpoints, so the correction
-    that the car needs at a breakpoint is exact.
+    ``maf_v`` is the sensor's voltage, ``table_gs`` what the ECU makes of it, ``cell`` the table's
+    nearest breakpoint. The true curve is linear between :func:`breakpoints_v`; on a table of the same
+    breakpoints the correction that the car needs is therefore exact between them too.
     """
 
-    __slots__ = ("_flow", "_gain", "_last", "_noise", "_random", "_slope_table", "_slope_v", "_table",
-                 "_true_gs", "_volts", "cell", "maf_v", "table", "table_gs")  # fmt: skip
+    __slots__ = ("_cell", "_flow", "_gain", "_last", "_middle_v", "_noise", "_random", "_slope_table",
+                 "_slope_v", "_table", "_true_gs", "_volts", "cell", "maf_v", "table",
+                 "table_gs")  # fmt: skip
 
-    def __init__(self, settings: CarSettings, draw: random.Random) -> None:
-        self.table = ecu_table(settings)
-        volts, true_gs = self.table.maf_v, true_flow_gs(self.table.maf_v)
-        assert self.table.flow_gs is not None
+    def __init__(self, settings: CarSettings, table: MafTable | None, draw: random.Random) -> None:
+        """``table`` is that of the ECU, None the settings' own.
+
+        Raises:
+            MafTableError: the table has no flow, or none above zero where the sensor reads.
+        """
+        self.table = ecu_table(settings) if table is None else table
+        volts = np.union1d(breakpoints_v(), self.table.maf_v)
+        volts = volts[(volts >= _LOWEST_V) & (volts <= _HIGHEST_V)]
+        true_gs, table_gs = np.interp(volts, *true_curve()), self.table.flow_at(volts)
+        if table_gs[0] <= 0.0:
+            raise MafTableError(f"flow must be above 0 g/s from {_LOWEST_V:g} V on, not {table_gs[0]:g}")
         self._volts: list[float] = volts.tolist()
         self._true_gs: list[float] = true_gs.tolist()
-        self._table: list[float] = self.table.flow_gs.tolist()
+        self._table: list[float] = table_gs.tolist()
         self._slope_v: list[float] = (np.diff(volts) / np.diff(true_gs)).tolist()
-        self._slope_table: list[float] = (np.diff(self.table.flow_gs) / np.diff(true_gs)).tolist()
+        self._slope_table: list[float] = (np.diff(table_gs) / np.diff(true_gs)).tolist()
         self._last = len(self._slope_v) - 1
+        axis = self.table.maf_v
+        cell = np.clip(np.searchsorted(axis, volts, side="right") - 1, 0, axis.size - 2)
+        self._cell: list[int] = cell.tolist()
+        self._middle_v: list[float] = (0.5 * (axis[cell] + axis[cell + 1])).tolist()
         self._gain = 1.0 - math.exp(-STEP_S / settings.maf_lag_s)
         # uniform noise of this half width has the standard deviation asked for
         self._noise = settings.maf_noise_pct / 100.0 * math.sqrt(12.0)
@@ -117,10 +136,20 @@ class MafSensor:
         over = max(flow - self._true_gs[left], 0.0)
         maf_v = self.maf_v = self._volts[left] + over * self._slope_v[left]
         table_gs = self.table_gs = self._table[left] + over * self._slope_table[left]
-        self.cell = left if maf_v + maf_v < self._volts[left] + self._volts[left + 1] else left + 1
+        self.cell = self._cell[left] + (maf_v >= self._middle_v[left])
         return table_gs
 
     def correction_pct(self) -> Floats:
-        """What every cell's flow should be changed by, %, shape as the table's breakpoints."""
-        assert self.table.flow_gs is not None
-        return 100.0 * (np.array(self._true_gs) / self.table.flow_gs - 1.0)
+        """What every cell's flow should be changed by, %, shape as the table's breakpoints.
+
+        NaN at breakpoints that the sensor never reaches.
+        """
+        volts = self.table.maf_v
+        reached = (volts >= _LOWEST_V) & (volts <= _HIGHEST_V)
+        ratio = np.full(volts.shape, np.nan)
+        ratio[reached] = np.interp(volts[reached], *true_curve()) / self.table.flow_at(volts[reached])
+        return 100.0 * (ratio - 1.0)
+
+    def correction_at_flow(self, flow_gs: float) -> float:
+        """The same at a flow of the table, as a fraction."""
+        return float(np.interp(flow_gs, self._table, np.array(self._true_gs) / self._table) - 1.0)

@@ -16,12 +16,14 @@ class Mixture:
     """Lambda in the cylinder and, delayed and lagged, at the exhaust sensor (``lambda_``)."""
 
     __slots__ = ("_delay_base_s", "_delay_g", "_delay_max_s", "_delay_min_s", "_delay_steps", "_draw",
-                 "_drift", "_film", "_film_gain", "_film_share", "_iat_per_k", "_level", "_noise", "_now",
-                 "_purge", "_purge_pct", "_purge_s", "_purging", "_random", "_ring", "_sensor_gain",
-                 "_sensor_noise", "lambda_")  # fmt: skip
+                 "_drift", "_extra", "_film", "_film_gain", "_film_share", "_iat_per_k", "_level", "_lost",
+                 "_lost_keep", "_lost_pct", "_lost_start", "_noise", "_now", "_purge", "_purge_lean_share",
+                 "_purge_pct", "_purge_s", "_purge_sign", "_purging", "_random", "_ring", "_sensor_gain",
+                 "_sensor_noise", "_shown", "lambda_")  # fmt: skip
 
-    def __init__(self, settings: CarSettings, draw: random.Random) -> None:
-        self._draw = draw
+    def __init__(self, settings: CarSettings, draw: random.Random, extra: random.Random) -> None:
+        """``draw`` gives noise, drift and the times of purging, ``extra`` the size of single events."""
+        self._draw, self._extra = draw, extra
         self._random = draw.random
         self._noise = Wander(draw, settings.noise_pct / 100.0, settings.noise_s, TICK_S)
         self._drift = Wander(draw, settings.drift_pct / 100.0, settings.drift_s, TICK_S)
@@ -34,10 +36,16 @@ class Mixture:
         self._sensor_noise = settings.lambda_noise_pct / 100.0 * math.sqrt(12.0)
         self._iat_per_k = settings.iat_pct_per_k / 100.0
         self._purge_pct = settings.purge_pct
+        self._purge_lean_share = settings.purge_lean_share
+        self._purge_sign = 1.0
+        self._lost_pct = settings.post_cut_lean_pct
+        self._lost_keep = math.exp(-TICK_S / settings.post_cut_lean_s)
+        self._lost = 0.0  # share of the fuel that goes astray now,
+        self._lost_start = 0.0  # and that will when the cut ends
         self._purge = 0.0
         self._purging = False
         self._purge_s = 60.0
-        self._level = 1.0
+        self._level = self._shown = 1.0
         self._ring = [1.0] * _RING
         self._now = 0
         self._delay_steps = 30
@@ -56,10 +64,11 @@ class Mixture:
         ring[now & 127] = burnt
         self._now = now + 1
         seen = ring[(now - self._delay_steps) & 127]
-        shown = self.lambda_ = self.lambda_ + self._sensor_gain * (seen - self.lambda_)
-        return shown * (1.0 + self._sensor_noise * (self._random() - 0.5))
+        shown = self._shown = self._shown + self._sensor_gain * (seen - self._shown)
+        noisy = self.lambda_ = shown * (1.0 + self._sensor_noise * (self._random() - 0.5))
+        return noisy
 
-    def tick(self, air_gs: float, iat_c: float, warm_closed: bool) -> None:
+    def tick(self, air_gs: float, iat_c: float, *, warm_closed: bool, cut: bool) -> None:
         """Once per tick: delay at this flow, and the disturbances' new level."""
         delay_s = self._delay_base_s + self._delay_g / max(air_gs, 1.5)
         self._delay_steps = int(min(max(delay_s, self._delay_min_s), self._delay_max_s) / STEP_S + 0.5)
@@ -67,7 +76,17 @@ class Mixture:
         if self._purge_s <= 0.0:
             self._purging = not self._purging
             self._purge_s = self._draw.uniform(25.0, 90.0)
-        purge = self._purge_pct / 100.0 * (4.0 / max(air_gs, 4.0)) if self._purging and warm_closed else 0.0
+            self._purge_sign = -1.0 if self._extra.random() < self._purge_lean_share else 1.0
+        full = self._purge_sign * self._purge_pct / 100.0
+        purge = full * (4.0 / max(air_gs, 4.0)) if self._purging and warm_closed else 0.0
         self._purge += (purge - self._purge) * (TICK_S / 2.0)
+        if cut:
+            if self._lost_start == 0.0:
+                self._lost_start = self._lost_pct / 100.0 * self._extra.uniform(0.5, 1.5)
+            self._lost = self._lost_start
+        else:
+            self._lost_start = 0.0
+            self._lost *= self._lost_keep
         hot_air = 1.0 - self._iat_per_k * (iat_c - 25.0)
-        self._level = (1.0 + self._noise.step() + self._drift.step() + self._purge) * hot_air
+        disturbed = 1.0 + self._noise.step() + self._drift.step() + self._purge
+        self._level = disturbed * hot_air * (1.0 - self._lost)

@@ -29,6 +29,15 @@ class DriveKind(StrEnum):
     SPIRITED = "spirited"
 
 
+class LoopKind(StrEnum):
+    """How the ECU's closed loop answers its oxygen sensor."""
+
+    LINEAR = "linear"
+    """Wide-band sensor: proportional and integral part of the lambda error."""
+    RELAY = "relay"
+    """Narrow-band sensor: lean or rich only, so the trim jumps and ramps to and fro for ever."""
+
+
 class TableError(StrEnum):
     """Shape of the MAF table's error over sensor voltage."""
 
@@ -86,6 +95,11 @@ class CarSettings:
 
     kp: float = 0.20  # short-term trim per lambda error
     ki: float = 0.65  # 1/s, above 12 g/s; falls to 45 % of it at idle
+    loop: LoopKind = LoopKind.LINEAR
+    relay_jump_pct: float = 1.2  # short-term trim of a relay loop jumps this far to either side,
+    relay_ramp_pct_s: float = 2.0  # and ramps this fast above 12 g/s; 45 % of it at idle
+    trims_add: bool = False  # the ECU fuels by 1 + short + long instead of (1 + short)(1 + long)
+    stft_freezes: bool = False  # the short-term trim is held in open loop instead of dropped to 0
     stft_limit_pct: float = 25.0
     ltft_limit_pct: float = 20.0
     ltft_rate: float = 0.02  # 1/s, share of the short-term trim that moves to the long-term one
@@ -98,6 +112,9 @@ class CarSettings:
     drift_pct: float = 1.0  # drift of the mixture's level, correlated over drift_s
     drift_s: float = 600.0
     purge_pct: float = 0.5  # fuel from the charcoal canister while it is purged
+    purge_lean_share: float = 0.0  # share of the purges that bring air instead: the canister is empty
+    post_cut_lean_pct: float = 4.0  # fuel that goes astray after a fuel cut (dried walls), fading over
+    post_cut_lean_s: float = 2.0  # this time constant
     leak_gs: float = 0.0  # air that enters behind the sensor
     iat_pct_per_k: float = 0.0  # error of the metered flow per kelvin of intake air above 25 °C
 
@@ -106,7 +123,7 @@ class CarSettings:
 
     def __post_init__(self) -> None:
         for name in ("maf_lag_s", "manifold_l", "displacement_l", "mass_kg", "lambda_lag_s", "film_s",
-                     "noise_s", "drift_s", "idle_flow_gs"):  # fmt: skip
+                     "noise_s", "drift_s", "idle_flow_gs", "post_cut_lean_s"):  # fmt: skip
             value = getattr(self, name)
             if not (math.isfinite(value) and value > 0.0):
                 raise ValueError(f"{name} must be above 0, not {value!r}")
@@ -160,4 +177,6 @@ class CarSettings:
             drift_pct=around(base.drift_pct, 1.4),
             ambient_c=draw.uniform(-5.0, 32.0),
             ect_start_c=draw.uniform(20.0, 80.0),
+            post_cut_lean_pct=draw.uniform(1.5, 6.0),
+            post_cut_lean_s=around(base.post_cut_lean_s, 1.4),
         )
