@@ -177,6 +177,8 @@ class CanLink:
             elif answered_s is None:
                 answered_s = clock.now()
             if answer is None:
+                # every frame of a long answer has the time that the first one had
+                deadline_s = min(now_s + self._timeout_s, latest_s)
                 continue
             if len(answer) == 3 and answer[0] == _NEGATIVE and answer[2] == 0x78:  # still busy
                 deadline_s, answered_s = latest_s, None

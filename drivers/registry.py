@@ -11,6 +11,7 @@ from drivers.clock import Clock
 from drivers.options import nearest
 
 DRIVERS: Mapping[str, tuple[str, str]] = {
+    "ssm-kline": ("drivers.ssm_kline", "SsmKline"),
     "ssm-can": ("drivers.ssm_can", "SsmCan"),
     "simulator": ("drivers.simulator.source", "Simulator"),
 }

@@ -1,8 +1,9 @@
-"""SSM2 payloads as they travel over CAN: requests, replies and parameters. No I/O.
+"""SSM2 payloads: requests, replies and parameters. No I/O.
 
 On CAN (ISO-TP) a payload has neither header nor checksum: ``AA`` is answered by ``EA`` with the
 ECU's identification, ``A8 00 address ...`` (3 bytes each) by ``E8 value ...`` (1 byte each), and
-anything the ECU refuses by ``7F service code``.
+anything the ECU refuses by ``7F service code``. On the K-line (:mod:`drivers.kline_frames`) the
+identification is ``BF`` and ``FF``, and ``A8 01 ...`` is answered again and again.
 """
 
 from __future__ import annotations
@@ -53,21 +54,23 @@ class InitReply:
         return bytes((INIT_REPLY,)) + self.data
 
     @classmethod
-    def from_bytes(cls, payload: bytes) -> InitReply:
-        if len(payload) < 9 or payload[0] != INIT_REPLY:
-            raise FrameError(f"SSM init reply {quoted(payload)}: expected EA and at least 8 bytes")
+    def from_bytes(cls, payload: bytes, head: int = INIT_REPLY) -> InitReply:
+        """A reply that starts with ``head``: EA on CAN, FF on the K-line."""
+        if len(payload) < 9 or payload[0] != head:
+            raise FrameError(f"SSM init reply {quoted(payload)}: expected {head:02X} and at least 8 bytes")
         return cls(payload[1:])
 
 
 @dataclass(frozen=True, slots=True)
 class ReadRequest:
-    """Asks for the byte at each of up to 33 addresses, once.
+    """Asks for the byte at each of up to 33 addresses, once or continuously (K-line only).
 
     Raises:
         ValueError: no address, too many, or one beyond 24 bits.
     """
 
     addresses: tuple[int, ...]
+    continuous: bool = False
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.addresses) <= MAX_ADDRESSES:
@@ -78,19 +81,24 @@ class ReadRequest:
             raise ValueError("SSM addresses have 24 bits")
 
     def to_bytes(self) -> bytes:
-        return bytes((READ, 0)) + b"".join(address.to_bytes(3, "big") for address in self.addresses)
+        return bytes((READ, self.continuous)) + b"".join(
+            address.to_bytes(3, "big") for address in self.addresses
+        )
 
     @classmethod
     def from_bytes(cls, payload: bytes) -> ReadRequest:
         count, rest = divmod(len(payload) - 2, 3)
         if payload[:1] != bytes((READ,)) or rest or not 1 <= count <= MAX_ADDRESSES:
             raise FrameError(
-                f"SSM read request {quoted(payload)}: expected A8, 00 and 1 to {MAX_ADDRESSES} addresses "
+                f"SSM read request {quoted(payload)}: expected A8, mode and 1 to {MAX_ADDRESSES} addresses "
                 f"of 3 bytes"
             )
-        if payload[1] != 0:
-            raise FrameError(f"SSM read request {quoted(payload)}: expected mode 00, met {payload[1]:02X}")
-        return cls(tuple(int.from_bytes(payload[at : at + 3], "big") for at in range(2, len(payload), 3)))
+        if payload[1] > 1:
+            raise FrameError(
+                f"SSM read request {quoted(payload)}: expected mode 00 or 01, met {payload[1]:02X}"
+            )
+        addresses = tuple(int.from_bytes(payload[at : at + 3], "big") for at in range(2, len(payload), 3))
+        return cls(addresses, payload[1] == 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
-from drivers.base import DeviceUnavailableError, FrameError
+from drivers.base import DeviceUnavailableError, DriverOptionError, FrameError
 from drivers.can_link import CanLink, NoAnswerError, RefusedError
 from drivers.obd_frames import FUEL_STATUS, CurrentDataReply, CurrentDataRequest, fuel_loop
+from drivers.options import nearest
 from drivers.ssm_frames import (
     FUEL_LOOP_ADDRESSES,
     PARAMETERS,
@@ -97,6 +98,29 @@ class ReadingPlan:
         if self.loop_address is not None:
             return f"loop state from RAM {self.loop_address:06X}"
         return "loop state from OBD PID 03" if self.asks_obd else "no loop state"
+
+
+def chosen_parameters(driver: str, names: str) -> tuple[Parameter, ...]:
+    """The standard parameters in a list of channels separated by commas; ``all`` is every one.
+
+    Raises:
+        DriverOptionError: a channel that is none of them, or too few for samples to be made of.
+    """
+    if names.strip() == "all":
+        return PARAMETERS
+    known = {parameter.channel: parameter for parameter in PARAMETERS}
+    wanted = [name.strip() for name in names.split(",")]
+    for name in wanted:
+        if name not in known:
+            raise DriverOptionError(
+                f"driver {driver}, option channels: no channel {name!r}{nearest(name, known)}; "
+                f"known: all, {', '.join(known)}"
+            )
+    if "stft_pct" not in wanted or not {"maf_v", "maf_gs"} & set(wanted):
+        raise DriverOptionError(
+            f"driver {driver}, option channels: met {names!r}; stft_pct and maf_v or maf_gs are needed"
+        )
+    return tuple(parameter for name, parameter in known.items() if name in wanted)
 
 
 def require_enough(ecu_id: str, parameters: Iterable[Parameter]) -> None:

@@ -5,128 +5,186 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, aclosing, contextmanager
+from contextlib import aclosing
+from pathlib import Path
 
 import numpy as np
 import pytest
+from link_benches import ABSENT, BENCHES, ECT_C, NEEDS_NO_DEVICE, Bench
 
 from drivers.base import DeviceUnavailableError, Driver, DriverOptionError
-from drivers.can_link import open_bus
 from drivers.clock import WallClock
 from drivers.registry import DRIVERS, create
-from drivers.simulator.car import Car
-from drivers.simulator.ecu import SimulatedEcu
-from drivers.simulator.settings import CarSettings
+from drivers.simulator.link_faults import NO_FAULTS, LinkFaults
 from lowmaf.samples import CHANNELS, SampleBatch
 
-Options = Mapping[str, object]
-
-
-@contextmanager
-def ssm_can_bench() -> Iterator[Options]:
-    """A bus with an ECU on it."""
-    channel = f"contract-{uuid.uuid4().hex}"
-    ecu = SimulatedEcu(open_bus("virtual", channel, 0), Car(CarSettings(ect_start_c=85.0)), WallClock())
-    ecu.start()
-    try:
-        yield {"interface": "virtual", "channel": channel, "rate_hz": 100.0}
-    finally:
-        ecu.stop()
-
-
-@contextmanager
-def simulator_bench() -> Iterator[Options]:
-    yield {"speed": 20.0, "ect_start_c": 85.0}
-
-
-BENCHES: dict[str, Callable[[], AbstractContextManager[Options]]] = {
-    "ssm-can": ssm_can_bench,
-    "simulator": simulator_bench,
+ON_A_LINK = sorted(set(DRIVERS) - NEEDS_NO_DEVICE)
+BAD_LINKS = {
+    "byte by byte": LinkFaults(split=1.0),
+    "a fifth lost": LinkFaults(loss=0.2),
+    "a fifth damaged": LinkFaults(corrupt=0.2),
+    "late": LinkFaults(delay_ms=60.0),
+    "garbage before each": LinkFaults(garbage=1.0),
+    "everything at once": LinkFaults(loss=0.1, corrupt=0.1, garbage=0.1, delay_ms=5.0, split=3.0),
 }
-"""Options under which a driver delivers, with its other end running."""
 
-SILENT: dict[str, Options] = {
-    "ssm-can": {"interface": "virtual", "channel": "nobody", "timeout_s": 5.0, "silent_s": 10.0},
-}
-"""Options under which a driver waits for an answer that never comes."""
 
-ABSENT: dict[str, Options] = {"ssm-can": {"interface": "socketcan", "channel": "nosuchcan7"}}
-"""Options that name a device that is not there."""
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
-NEEDS_NO_DEVICE = {"simulator"}
+
+def held() -> tuple[int, int, int]:
+    """Open files, threads and tasks of this process."""
+    return open_files(), threading.active_count(), len(asyncio.all_tasks())
 
 
 async def first(driver: Driver) -> SampleBatch:
-    async with asyncio.timeout(10.0), aclosing(driver.batches()) as batches:  # type: ignore[type-var]
+    async with asyncio.timeout(20.0), aclosing(driver.batches()) as batches:  # type: ignore[type-var]
         return await anext(batches)
 
 
-def test_every_driver_has_its_bench() -> None:
-    assert set(BENCHES) == set(DRIVERS)
-    assert set(SILENT) == set(ABSENT) == set(DRIVERS) - NEEDS_NO_DEVICE
+async def take(driver: Driver, samples: int, limit_s: float = 30.0) -> SampleBatch:
+    """At least so many samples; the link may be lost and opened again on the way."""
+    taken: list[SampleBatch] = []
+    async with asyncio.timeout(limit_s):
+        while sum(map(len, taken)) < samples:
+            part: list[SampleBatch] = []
+            try:
+                async with aclosing(driver.batches()) as batches:  # type: ignore[type-var]
+                    async for batch in batches:
+                        part.append(batch)
+                        if sum(map(len, [*taken, *part])) >= samples:
+                            break
+            except DeviceUnavailableError:
+                continue
+            finally:
+                check(SampleBatch.concatenate(part))
+                taken += part
+    return SampleBatch.concatenate(taken)  # fails where batches differ in their channels
 
 
-@pytest.mark.parametrize("name", DRIVERS)
-def test_options_are_checked_and_nothing_is_opened(name: str) -> None:
-    with pytest.raises(DriverOptionError, match=f"driver {name} has no option 'chanel'.*; known: "):
-        create(name, {"chanel": "can0"}, WallClock())
-    threads = threading.active_count()
-    driver = create(name, {}, WallClock())
-    assert threading.active_count() == threads
-    assert driver.name == name
-    assert "\n" not in driver.describe()
-
-
-@pytest.mark.parametrize("name", DRIVERS)
-async def test_samples_are_plausible_and_in_order(name: str) -> None:
-    with BENCHES[name]() as options:
-        driver = create(name, options, WallClock())
-        taken: list[SampleBatch] = []
-        async with asyncio.timeout(10.0), aclosing(driver.batches()) as batches:  # type: ignore[type-var]
-            async for batch in batches:
-                taken.append(batch)
-                if sum(map(len, taken)) >= 10:
-                    break
-    samples = SampleBatch.concatenate(taken)  # fails where batches differ in their channels
+def check(samples: SampleBatch) -> None:
+    """Every value is in its channel's range, and time moves on."""
     assert np.all(np.diff(samples.t_s) > 0.0)
-    assert samples.t_s[0] >= 0.0
-    assert {"maf_v", "stft_pct", "fuel_loop"} <= samples.delivered
     for channel_name in samples.delivered:
         channel = CHANNELS[channel_name]
         values = samples[channel_name]
         assert np.all(np.isnan(values) | ((values >= channel.low) & (values <= channel.high))), channel_name
 
 
+def test_every_driver_has_its_bench() -> None:
+    assert set(BENCHES) == set(DRIVERS)
+    assert set(ABSENT) == set(ON_A_LINK)
+
+
 @pytest.mark.parametrize("name", DRIVERS)
-async def test_fifty_times_opened_and_closed_leaves_no_thread(name: str) -> None:
-    before = threading.active_count()
-    with BENCHES[name]() as options:
-        driver = create(name, options, WallClock())
-        running = threading.active_count()
-        for _ in range(50):
-            async with asyncio.timeout(10.0), aclosing(driver.batches()) as batches:  # type: ignore[type-var]
-                assert len(await anext(batches)) >= 1
-            assert threading.active_count() == running
-    assert threading.active_count() == before
+def test_options_are_checked_and_nothing_is_opened(name: str) -> None:
+    with pytest.raises(DriverOptionError, match=f"driver {name} has no option 'nosuch'.*; known: "):
+        create(name, {"nosuch": "can0"}, WallClock())
+    files, threads = open_files(), threading.active_count()
+    driver = create(name, {}, WallClock())
+    assert (open_files(), threading.active_count()) == (files, threads)
+    assert driver.name == name
+    assert "\n" not in driver.describe()
 
 
-@pytest.mark.parametrize("name", SILENT)
-async def test_cancelling_while_nothing_comes_closes_the_link_within_a_second(name: str) -> None:
-    before = threading.active_count()
-    waiting = asyncio.create_task(first(create(name, SILENT[name], WallClock())))
-    await asyncio.sleep(0)  # runs the task up to its first wait
-    started_s = time.monotonic()
-    waiting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await waiting
-    assert time.monotonic() - started_s < 1.0
-    assert threading.active_count() == before
+@pytest.mark.parametrize("name", DRIVERS)
+async def test_samples_are_plausible_and_in_order(name: str) -> None:
+    with BENCHES[name](NO_FAULTS) as bench:
+        samples = await take(create(name, bench.options, WallClock()), 10)
+    assert samples.t_s[0] >= 0.0
+    assert {"stft_pct", "fuel_loop", "maf_gs"} <= samples.delivered
+    assert np.all(np.isfinite(samples["maf_gs"]))
+    assert np.all(samples["ect_c"] == ECT_C) or name == "simulator"
 
 
-@pytest.mark.parametrize("name", ABSENT)
-async def test_a_device_that_is_not_there_is_named(name: str) -> None:
-    driver = create(name, ABSENT[name], WallClock())
-    with pytest.raises(DeviceUnavailableError, match="nosuchcan7"):
+@pytest.mark.parametrize("link", BAD_LINKS)
+@pytest.mark.parametrize("name", ON_A_LINK)
+async def test_a_bad_link_costs_samples_and_never_gives_a_wrong_one(name: str, link: str) -> None:
+    """A value that was never sent would show: the car stands warm at idle for the whole test."""
+    with BENCHES[name](BAD_LINKS[link]) as bench:
+        samples = await take(create(name, bench.options, WallClock()), 15)
+    known = {"ect_c": (ECT_C, ECT_C), "speed_kmh": (0.0, 0.0), "rpm": (500.0, 1100.0), "maf_gs": (1.0, 9.0)}
+    for channel, (low, high) in known.items():
+        values = samples[channel]
+        assert np.all(np.isnan(values) | ((values >= low) & (values <= high))), (channel, values)
+
+
+@pytest.mark.parametrize("name", ON_A_LINK)
+async def test_unplugged_while_reading_it_ends_in_words_and_leaves_nothing(name: str) -> None:
+    with BENCHES[name](NO_FAULTS) as bench:
+        driver = create(name, {**bench.options, "silent_s": 0.5}, WallClock())
         await first(driver)
+        before = held()
+        with pytest.raises(DeviceUnavailableError) as caught:
+            await _until_lost(driver, bench)
+        assert len(str(caught.value).splitlines()) == 1
+        assert held()[2] == before[2]
+        assert threading.active_count() <= before[1]
+
+
+async def _until_lost(driver: Driver, bench: Bench) -> None:
+    async with asyncio.timeout(10.0), aclosing(driver.batches()) as batches:  # type: ignore[type-var]
+        await anext(batches)
+        bench.unplug()
+        async for _ in batches:
+            pass
+
+
+async def open_and_close(name: str, times: int) -> None:
+    before = held()
+    with BENCHES[name](NO_FAULTS) as bench:
+        driver = create(name, bench.options, WallClock())
+        await first(driver)
+        running = held()
+        for _ in range(times):
+            assert len(await first(driver)) >= 1
+            assert held() == running
+    assert held() == before
+
+
+@pytest.mark.parametrize("name", DRIVERS)
+async def test_opened_and_closed_it_leaves_no_file_no_thread_and_no_task(name: str) -> None:
+    await open_and_close(name, 20)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", DRIVERS)
+async def test_a_thousand_times_opened_and_closed_it_leaves_nothing(name: str) -> None:
+    await open_and_close(name, 1000)
+
+
+@pytest.mark.parametrize("name", ON_A_LINK)
+async def test_cancelling_while_nothing_comes_closes_the_link_within_a_second(name: str) -> None:
+    with BENCHES[name](LinkFaults(loss=1.0)) as bench:
+        before = held()
+        driver = create(name, {**bench.options, "timeout_s": 5.0, "silent_s": 10.0}, WallClock())
+        waiting = asyncio.create_task(first(driver))
+        await asyncio.sleep(0.2)  # into the wait for an answer that never comes
+        assert not waiting.done()
+        started_s = time.monotonic()
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert time.monotonic() - started_s < 1.0
+        assert held() == before
+
+
+@pytest.mark.parametrize("name", ON_A_LINK)
+async def test_cancelled_before_it_has_begun(name: str) -> None:
+    with BENCHES[name](NO_FAULTS) as bench:
+        before = held()
+        waiting = asyncio.create_task(first(create(name, bench.options, WallClock())))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert held() == before
+
+
+@pytest.mark.parametrize("name", ON_A_LINK)
+async def test_a_device_that_is_not_there_is_named(name: str) -> None:
+    before = held()
+    with pytest.raises(DeviceUnavailableError, match="nosuchport7"):
+        await first(create(name, ABSENT[name], WallClock()))
+    assert held() == before

@@ -66,10 +66,10 @@ def test_every_driver_is_made_by_its_name_and_opens_nothing() -> None:
 
 def test_an_unknown_driver_names_the_nearest() -> None:
     with pytest.raises(
-        DriverOptionError, match=r"no driver 'ssm_can', did you mean 'ssm-can'\?; known: ssm-can"
+        DriverOptionError, match=r"no driver 'ssm_can', did you mean 'ssm-can'\?; known: .*ssm-can"
     ):
         create("ssm_can", {}, WallClock())
-    with pytest.raises(DriverOptionError, match="no driver 'xyz'; known: ssm-can, simulator"):
+    with pytest.raises(DriverOptionError, match=f"no driver 'xyz'; known: {', '.join(DRIVERS)}"):
         create("xyz", {}, WallClock())
 
 

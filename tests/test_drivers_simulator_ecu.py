@@ -19,7 +19,8 @@ from drivers.can_link import open_bus
 from drivers.clock import WallClock
 from drivers.registry import create
 from drivers.simulator.car import Car
-from drivers.simulator.ecu import ECU_ID, SimulatedEcu
+from drivers.simulator.ecu import SimulatedEcu
+from drivers.simulator.ecu_answers import ECU_ID
 from drivers.simulator.settings import CarSettings
 from drivers.simulator.source import Simulator
 from drivers.ssm_frames import FUEL_LOOP_ADDRESSES, PARAMETERS, InitReply, ReadReply, ReadRequest

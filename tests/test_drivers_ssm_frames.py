@@ -106,7 +106,7 @@ def test_small_messages() -> None:
         (InitReply.from_bytes, "EAA2", "expected EA and at least 8 bytes"),
         (ReadRequest.from_bytes, "A80000", "1 to 33 addresses"),
         (ReadRequest.from_bytes, "A800", "1 to 33 addresses"),
-        (ReadRequest.from_bytes, "A801000008", "expected mode 00, met 01"),
+        (ReadRequest.from_bytes, "A802000008", "expected mode 00 or 01, met 02"),
         (ReadRequest.from_bytes, "", "1 to 33 addresses"),
         (lambda payload: ReadReply.from_bytes(payload, 2), "E87D", "expected E8 and 2 values"),
         (lambda payload: ReadReply.from_bytes(payload, 2), "E97DB1", "expected E8 and 2 values"),

@@ -1,0 +1,195 @@
+"""Bytes over a serial port or a TCP connection on the event loop: no thread, no polling."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import termios
+from collections.abc import Callable
+
+import serial
+
+from drivers.base import DeviceUnavailableError
+from drivers.clock import Clock
+
+_READ_BYTES = 4096
+_KEPT_BYTES = 1 << 16  # what nobody has taken by then is too old to be of use
+_CONNECT_S = 3.0
+
+
+class ByteLink:
+    """One open file descriptor. Belongs to the event loop it was made in; :meth:`close` must be called.
+
+    ``arrived_s`` is the clock's time at which the newest byte was read from the system.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        fd: int,
+        clock: Clock,
+        *,
+        close: Callable[[], None],
+        set_break: Callable[[bool], None] = lambda _: None,
+    ) -> None:
+        self.name = name
+        self.arrived_s = clock.now()
+        self._fd = fd
+        self._clock = clock
+        self._close = close
+        self._set_break = set_break
+        self._buffer = bytearray()
+        self._least = 1
+        self._waiter: asyncio.Future[None] | None = None
+        self._lost: str | None = None
+        self._loop = asyncio.get_running_loop()
+        os.set_blocking(fd, False)
+        self._loop.add_reader(fd, self._readable)
+
+    def close(self) -> None:
+        """Closes the descriptor; what was not sent yet is thrown away."""
+        self._loop.remove_reader(self._fd)
+        self._close()
+
+    def write(self, data: bytes) -> None:
+        """Sends ``data`` with one system call.
+
+        Raises:
+            DeviceUnavailableError: the device is gone or takes nothing.
+        """
+        try:
+            sent = os.write(self._fd, data)
+        except OSError as error:
+            raise DeviceUnavailableError(f"{self.name} cannot send: {error.strerror}") from error
+        if sent != len(data):
+            raise DeviceUnavailableError(f"{self.name} took {sent} of {len(data)} bytes")
+
+    async def read(self, least: int, wait_s: float) -> bytes:
+        """Everything that came, as soon as it is ``least`` bytes; what there is after ``wait_s``.
+
+        Raises:
+            DeviceUnavailableError: the device is gone and everything it sent was taken.
+        """
+        if len(self._buffer) < least and self._lost is None and wait_s > 0.0:
+            self._least = least
+            self._waiter = self._loop.create_future()
+            timer = self._loop.call_later(wait_s, self._wake)
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+        if not self._buffer and self._lost is not None:
+            raise DeviceUnavailableError(f"{self.name} is gone: {self._lost}")
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        return data
+
+    async def settle(self, quiet_s: float, longest_s: float) -> bytes:
+        """Takes what comes until nothing came for ``quiet_s``, at most ``longest_s``; returns it."""
+        taken = b""
+        until_s = self._loop.time() + longest_s
+        while (left_s := until_s - self._loop.time()) > 0.0:
+            data = await self.read(1, min(quiet_s, left_s))
+            if not data:
+                break
+            taken += data
+        return taken
+
+    def set_break(self, on: bool) -> None:
+        """Holds the line low, where the device can; a pty cannot, and nothing happens."""
+        with contextlib.suppress(OSError, termios.error):
+            self._set_break(on)
+
+    def _readable(self) -> None:
+        try:
+            data = os.read(self._fd, _READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lose(error.strerror or str(error))
+            return
+        if not data:
+            self._lose("unplugged, or closed by the other end")
+            return
+        self.arrived_s = self._clock.now()
+        if len(self._buffer) > _KEPT_BYTES:
+            self._buffer.clear()
+        self._buffer += data
+        if len(self._buffer) >= self._least:
+            self._wake()
+
+    def _lose(self, why: str) -> None:
+        self._lost = why
+        self._loop.remove_reader(self._fd)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+def open_serial(port: str, baudrate: int, clock: Clock) -> ByteLink:
+    """Opens a serial port (or pty) for this process alone, 8N1, without flow control.
+
+    Raises:
+        DeviceUnavailableError: it is not there, not ours to open, or another program has it.
+    """
+    try:
+        opened = serial.Serial(port, baudrate, timeout=0, write_timeout=0, exclusive=True)
+    except (serial.SerialException, OSError, ValueError, OverflowError, termios.error) as error:
+        raise DeviceUnavailableError(f"serial port {port} cannot be opened: {_why(error)}") from error
+    with contextlib.suppress(OSError, ValueError, NotImplementedError):
+        opened.set_low_latency_mode(True)  # not every driver has it; the udev rule does the same for FTDI
+
+    def close() -> None:
+        # a port that is closed with bytes still to be sent can hang for as long as they are not taken
+        with contextlib.suppress(OSError, termios.error):
+            termios.tcflush(opened.fileno(), termios.TCIOFLUSH)
+        opened.close()
+
+    def set_break(on: bool) -> None:
+        opened.break_condition = on
+
+    return ByteLink(f"serial port {port}", opened.fileno(), clock, close=close, set_break=set_break)
+
+
+async def open_tcp(host: str, port: int, clock: Clock) -> ByteLink:
+    """Connects to an adapter in the network.
+
+    Raises:
+        DeviceUnavailableError: nobody answers there.
+    """
+    loop = asyncio.get_running_loop()
+    name = f"tcp://{host}:{port}"
+    try:
+        async with asyncio.timeout(_CONNECT_S):
+            found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            family, kind, protocol, _, address = found[0]
+            connection = socket.socket(family, kind, protocol)
+            try:
+                connection.setblocking(False)
+                await loop.sock_connect(connection, address)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            except BaseException:
+                connection.close()
+                raise
+    except TimeoutError:
+        raise DeviceUnavailableError(f"{name} did not answer within {_CONNECT_S:g} s") from None
+    except OSError as error:
+        raise DeviceUnavailableError(f"{name} cannot be reached: {error.strerror}") from error
+    return ByteLink(name, connection.fileno(), clock, close=connection.close)
+
+
+def _why(error: Exception) -> str:
+    """The system's reason and what to do about it."""
+    number = getattr(error, "errno", None)
+    if isinstance(error, serial.SerialException) and "exclusively lock" in str(error):
+        return "another program has it open"
+    return {
+        2: "no such port; is the adapter plugged in? `lowmaf ports` lists what is there",
+        13: "no permission; the user must be in the group of the port, mostly dialout",
+        16: "another program has it open",
+    }.get(number or 0, str(error))

@@ -1,0 +1,156 @@
+"""What the simulated ECU answers to SSM and OBD requests, whatever link they come over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from drivers.base import FrameError
+from drivers.clock import Clock
+from drivers.obd_frames import CURRENT_DATA, PID_BYTES, CurrentDataReply, CurrentDataRequest
+from drivers.simulator.car import Car
+from drivers.ssm_frames import (
+    FUEL_LOOP_ADDRESSES,
+    INIT,
+    PARAMETERS,
+    READ,
+    InitReply,
+    InitRequest,
+    NegativeReply,
+    ReadReply,
+    ReadRequest,
+)
+
+ECU_ID = "4D12044006"
+_SYSTEM = bytes.fromhex("A21011")
+_CAPABILITY_BYTES = 48
+_BAD_FORMAT, _NOT_ALLOWED, _UNKNOWN_SERVICE = 0x13, 0x22, 0x11
+_RAM = 0x020000  # from here on addresses are memory, not standard parameters
+_LONGEST_DRIVE_S = 30.0  # simulated time caught up with in one request, so that it is answered in time
+_SSM_CHANNELS = frozenset(
+    ("maf_v", "maf_gs", "stft_pct", "ltft_pct", "rpm", "throttle_pct", "speed_kmh", "iat_c", "ect_c")
+)
+
+
+def _byte(value: float) -> int:
+    return min(max(round(value), 0), 0xFF)
+
+
+def _word(value: float) -> int:
+    return min(max(round(value), 0), 0xFFFF)
+
+
+_RAW: Mapping[str, Callable[[Car], int]] = {
+    "maf_v": lambda car: _byte(car.maf_v * 50.0),
+    "maf_gs": lambda car: _word(car.maf_gs * 100.0),
+    "stft_pct": lambda car: _byte(car.stft_pct * 1.28 + 128.0),
+    "ltft_pct": lambda car: _byte(car.ltft_pct * 1.28 + 128.0),
+    "rpm": lambda car: _word(car.rpm * 4.0),
+    "throttle_pct": lambda car: _byte(car.throttle_pct * 2.55),
+    "speed_kmh": lambda car: _byte(car.speed_kmh),
+    "iat_c": lambda car: _byte(car.iat_c + 40.0),
+    "ect_c": lambda car: _byte(car.ect_c + 40.0),
+    "map_kpa": lambda car: _byte(car.map_kpa),
+    "fuel_loop": lambda car: int(car.fuel_loop),
+}
+"""Raw integers as SSM and OBD share them (absolute pressure in kPa is OBD's alone)."""
+
+_OBD_CHANNELS: Mapping[int, str] = {
+    0x03: "fuel_loop",
+    0x05: "ect_c",
+    0x06: "stft_pct",
+    0x07: "ltft_pct",
+    0x0B: "map_kpa",
+    0x0C: "rpm",
+    0x0D: "speed_kmh",
+    0x0F: "iat_c",
+    0x10: "maf_gs",
+    0x11: "throttle_pct",
+}
+
+
+class EcuAnswers:
+    """The ECU of one simulated car.
+
+    The car sets off at the making of its ECU and is stepped up to the clock at each request, so
+    nothing runs while nobody asks. ``reads_ram`` False is a stock ROM of a CAN Subaru: addresses in
+    memory are refused and the loop state is to be had from OBD PID 03 only.
+    """
+
+    def __init__(self, car: Car, clock: Clock, *, reads_ram: bool = True) -> None:
+        self._car = car
+        self._clock = clock
+        self._origin_s = clock.now()
+        self._supported = [parameter for parameter in PARAMETERS if parameter.channel in _SSM_CHANNELS]
+        self._memory: dict[int, tuple[str, int]] = {
+            address: (parameter.channel, 8 * (parameter.length - 1 - offset))
+            for parameter in self._supported
+            for offset, address in enumerate(parameter.addresses)
+        }
+        if reads_ram:
+            self._memory[FUEL_LOOP_ADDRESSES[ECU_ID]] = ("fuel_loop", 0)
+
+    def answer(self, request: bytes) -> bytes:
+        """The payload that answers this one, with the car as it is at the clock's time.
+
+        After a long stand-still of the process the car catches up over several requests.
+        """
+        self._drive()
+        service = request[0]
+        try:
+            if service == READ:
+                return self._read(ReadRequest.from_bytes(request))
+            if service == INIT:
+                InitRequest.from_bytes(request)
+                return self.identify().to_bytes()
+            if service == CURRENT_DATA:
+                return self._current_data(CurrentDataRequest.from_bytes(request))
+        except FrameError:
+            return NegativeReply(service, _BAD_FORMAT).to_bytes()
+        return NegativeReply(service, _UNKNOWN_SERVICE).to_bytes()
+
+    def values(self, addresses: Sequence[int]) -> bytes:
+        """The byte at each address, 0 where there is none, with the car as it is now."""
+        self._drive()
+        return bytes(self._byte_at(address) or 0 for address in addresses)
+
+    def identify(self) -> InitReply:
+        """The ECU's identification."""
+        capabilities = bytearray(_CAPABILITY_BYTES)
+        for parameter in self._supported:
+            capabilities[parameter.index] |= 1 << parameter.bit
+        head = _SYSTEM + bytes.fromhex(ECU_ID)
+        return InitReply(head + bytes(capabilities[len(head) :]))
+
+    def _drive(self) -> None:
+        driven_s = self._clock.now() - self._origin_s
+        self._car.advance_to(min(driven_s, self._car.t_s + _LONGEST_DRIVE_S))
+
+    def _read(self, request: ReadRequest) -> bytes:
+        if request.continuous:
+            return NegativeReply(READ, _BAD_FORMAT).to_bytes()
+        values = [self._byte_at(address) for address in request.addresses]
+        if any(
+            value is None and address >= _RAM
+            for value, address in zip(values, request.addresses, strict=True)
+        ):
+            return NegativeReply(READ, _NOT_ALLOWED).to_bytes()
+        return ReadReply(bytes(value or 0 for value in values)).to_bytes()
+
+    def _byte_at(self, address: int) -> int | None:
+        found = self._memory.get(address)
+        if found is None:
+            return None
+        channel, shift = found
+        return _RAW[channel](self._car) >> shift & 0xFF
+
+    def _current_data(self, request: CurrentDataRequest) -> bytes:
+        data: dict[int, bytes] = {}
+        for pid in request.pids:
+            channel = _OBD_CHANNELS.get(pid)
+            if channel is not None:
+                raw = _RAW[channel](self._car)
+                # the status has one byte per bank; the second bank does not exist
+                data[pid] = bytes((raw, 0)) if pid == 0x03 else raw.to_bytes(PID_BYTES[pid], "big")
+        if not data:
+            return NegativeReply(CURRENT_DATA, 0x12).to_bytes()
+        return CurrentDataReply(data).to_bytes()

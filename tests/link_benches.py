@@ -1,0 +1,104 @@
+"""The other end of every driver's link, simulated, for tests that hold over the registry."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+from drivers.can_link import open_bus
+from drivers.clock import Clock, ScaledClock, WallClock
+from drivers.simulator.car import Car
+from drivers.simulator.ecu import SimulatedEcu
+from drivers.simulator.ecu_answers import EcuAnswers
+from drivers.simulator.kline_ecu import KlineEcu
+from drivers.simulator.link_faults import NO_FAULTS, LinkFaults
+from drivers.simulator.pty_port import PtyPort
+from drivers.simulator.settings import CarSettings
+
+Options = Mapping[str, object]
+WARM = CarSettings(seed=2, ect_start_c=85.0)
+ECT_C = 84.0
+"""What the coolant sensor of :func:`idling_car` shows."""
+
+
+def idling_car() -> Car:
+    """A warm car that has just been started."""
+    car = Car(WARM)
+    car.advance_to(4.0)
+    return car
+
+
+def standing() -> Clock:
+    """A clock so slow that the car idles for the whole of a test."""
+    return ScaledClock(1e-3, WallClock())
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Options under which a driver delivers, and what takes its other end away."""
+
+    options: Options
+    unplug: Callable[[], None]
+
+
+class Once:
+    """Calls a function the first time only."""
+
+    def __init__(self, function: Callable[[], None]) -> None:
+        self._function: Callable[[], None] | None = function
+
+    def __call__(self) -> None:
+        function, self._function = self._function, None
+        if function is not None:
+            function()
+
+
+@contextmanager
+def can_bench(faults: LinkFaults) -> Iterator[Bench]:
+    """A bus with an ECU on it."""
+    channel = f"bench-{uuid.uuid4().hex}"
+    ecu = SimulatedEcu(open_bus("virtual", channel, 0), idling_car(), standing(), faults=faults)
+    ecu.start()
+    stop = Once(ecu.stop)
+    try:
+        yield Bench(
+            {"interface": "virtual", "channel": channel, "rate_hz": 100.0, "timeout_s": 0.1}, unplug=stop
+        )
+    finally:
+        stop()
+
+
+@contextmanager
+def kline_bench(faults: LinkFaults) -> Iterator[Bench]:
+    """A cable with an ECU on it, twenty-four times as fast as a real one."""
+    port = PtyPort()
+    ecu = KlineEcu(port, EcuAnswers(idling_car(), standing()), baudrate=115_200, faults=faults)
+    ecu.start()
+    stop = Once(ecu.stop)
+    try:
+        yield Bench({"port": port.path, "baudrate": 115_200}, unplug=stop)
+    finally:
+        stop()
+
+
+@contextmanager
+def simulator_bench(faults: LinkFaults) -> Iterator[Bench]:
+    assert faults is NO_FAULTS
+    yield Bench({"speed": 20.0, "ect_start_c": 85.0}, unplug=lambda: None)
+
+
+BENCHES: Mapping[str, Callable[[LinkFaults], AbstractContextManager[Bench]]] = {
+    "ssm-kline": kline_bench,
+    "ssm-can": can_bench,
+    "simulator": simulator_bench,
+}
+
+ABSENT: Mapping[str, Options] = {
+    "ssm-kline": {"port": "/dev/nosuchport7"},
+    "ssm-can": {"interface": "socketcan", "channel": "nosuchport7"},
+}
+"""Options that name a device that is not there."""
+
+NEEDS_NO_DEVICE = frozenset({"simulator"})
