@@ -28,6 +28,8 @@ SLOW_POLLING_S = 0.5
 DRIFT_PCT = 2.0
 JUMPS_PER_1000 = 2.0
 IAT_RANGE_K = 20.0
+RELAY_EVENNESS = 0.5
+RELAY_LEAST_SWINGS = 300
 STEADY_SHARE = 0.2
 """A cell is met in transients only where steady weight is less than this share of the time in it."""
 TRANSIENT_LEAST_S = 10.0
@@ -100,6 +102,12 @@ def stream_warnings(counts: SampleCounts, statistics: StreamStatistics) -> Itera
             "ltft_range_steps",
             "the long-term trim jumps between its ranges of air flow; steps of the curve at those flows "
             "are the ECU's learning, not the sensor",
+        )
+    if statistics.swings > RELAY_LEAST_SWINGS and statistics.swing_evenness > RELAY_EVENNESS:
+        yield DataWarning(
+            "relay_loop",
+            "the short-term trim swings to and fro all the time, as with a narrow-band sensor: corrections "
+            "are less exact than their standard errors say",
         )
     spread = statistics.iat_high_c - statistics.iat_low_c
     if spread > IAT_RANGE_K:

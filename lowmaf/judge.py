@@ -22,6 +22,8 @@ from lowmaf.windows import Integers, Lookup
 SLICE_S = 1.0
 """Live samples are judged in slices of this much time: the cost of a slice is shared by its samples."""
 SLOPE_SPAN_S = 0.5
+SWING_S = 0.5
+SWING_SETTLED_S = 1.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,6 +163,10 @@ class Judge:
             first - start,
         )
         self._statistics.add_temperatures(rows.columns["iat_c"][usable][first:stop])
+        now = samples.t_s[first:stop]
+        settled = closed[first - start :] & (now - samples.break_s[first:stop] > SWING_S + SWING_SETTLED_S)
+        before = Lookup(samples.t_s, now[settled] - SWING_S).at(samples.stft)
+        self._statistics.add_swings(100.0 * (samples.stft[first:stop][settled] - before))
 
     def _too_steep(self, samples: Samples, first: int, stop: int) -> Mask:
         limit = self._filters.max_maf_slope_v_s

@@ -189,6 +189,10 @@ def test_the_stream_is_warned_of() -> None:
     assert "trims_in_steps" not in with_column()
     assert "ltft_range_steps" in with_column(ltft_pct=np.where(np.arange(n) // 50 % 2, 0.0, 4.0))
     assert "temperature_drift" in with_column(iat_c=np.linspace(10.0, 45.0, n))
+    to_and_fro = 2.0 * np.abs((good.t_s / 3.0) % 2.0 - 1.0) - 1.0
+    assert "relay_loop" in with_column(stft_pct=3.0 * to_and_fro)
+    resting = np.where((good.t_s % 20.0) < 1.0, 3.0, 0.0)
+    assert "relay_loop" not in with_column(stft_pct=resting)
     slow = SampleBatch(np.arange(n) * 1.0, good.channels)
     assert "slow_polling" in codes(learned(slow).snapshot())
 
