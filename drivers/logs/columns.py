@@ -192,7 +192,7 @@ def resolve(found: Mapping[str, Sequence[Candidate]], values: HeadValues) -> Lay
 
 def _resolve_role(layout: Layout, role: str, options: Sequence[Candidate], values: HeadValues) -> None:
     for option in options:
-        unit, why = _unit(option, values(option.index))
+        unit, why = _unit(option, values)
         if unit is None:
             layout.warnings.append(f"{option.header.text} is left out: {why}")
             continue
@@ -222,14 +222,15 @@ def _agree_on_temperature(
             layout.warnings.append(f"{unsure.header.text} is read as °F although the log does not say so")
 
 
-def _unit(option: Candidate, values: Floats) -> tuple[Unit | None, str]:
+def _unit(option: Candidate, values: HeadValues) -> tuple[Unit | None, str]:
     """The unit of a column, and how it was concluded: '' where the log or the name says it."""
     quantity = ROLES[option.role].quantity
-    known = values[np.isfinite(values)]
+    if option.unit is not None and quantity != "mixture":
+        return option.unit, ""
+    known = values(option.index)
+    known = known[np.isfinite(known)]
     if quantity == "mixture":
         return _mixture(option, known)
-    if option.unit is not None:
-        return option.unit, ""
     if quantity == "temperature":
         return _temperature(option.role, known)
     if quantity == "pressure":

@@ -18,6 +18,7 @@ NAMES_LINES = 3
 """After a line with this many known names only so many more are looked at: some logs name columns twice."""
 
 _DECIMAL_COMMA = re.compile(r'^\s*"?[+-]?\d+,\d+"?\s*[%A-Za-z]*\s*$')
+_NUMBER = re.compile(r"[-+]?[0-9]*[.,]?[0-9]*$")
 _KNOWN_NAMES = frozenset(alias.name for role in ROLES.values() for alias in role.aliases)
 
 
@@ -105,7 +106,7 @@ def _best_names(lines: Sequence[bytes], asked: set[str]) -> _Names | None:
 def _names(line: int, separator: str, cells: list[str], asked: set[str]) -> _Names:
     while cells and not cells[-1]:
         cells.pop()
-    names = {header_of(cell).name for cell in cells if cell}
+    names = {header_of(cell).name for cell in cells if cell and not _NUMBER.match(cell)}
     known = _KNOWN_NAMES | asked
     count = sum(name in known or without_brackets(name) in known for name in names)
     return _Names(line, separator, tuple(cells), count)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lowmaf.samples import Floats, FuelLoop
 
@@ -67,14 +68,19 @@ def code_of_text(text: str) -> float:
     return float("nan")
 
 
-def decoded_loop(coding: LoopCoding, logged: Floats, from_text: np.ndarray, target: Floats | None) -> Floats:
+def decoded_loop(
+    coding: LoopCoding, logged: Floats, from_text: NDArray[np.bool_] | None, target: Floats | None
+) -> Floats:
     """State per row in our codes; NaN where the log has a code that its coding does not define.
 
-    ``from_text`` marks rows where :func:`code_of_text` gave the value already. A switch is believed
-    only while the commanded mixture (``target``, lambda, where it is logged) is near stoichiometric.
+    ``from_text`` marks rows where :func:`code_of_text` gave the value already, None: nowhere. A switch
+    is believed only while the commanded mixture (``target``, lambda, where it is logged) is near
+    stoichiometric.
     """
     if coding is LoopCoding.SWITCH:
-        closed = np.where(from_text, logged == FuelLoop.CLOSED, logged == 1.0)
+        closed = logged == 1.0
+        if from_text is not None:
+            closed = np.where(from_text, logged == FuelLoop.CLOSED, closed)
         known = np.isfinite(logged)
         if target is not None:
             closed &= np.abs(target - 1.0) <= STOICHIOMETRIC_WITHIN
@@ -83,8 +89,12 @@ def decoded_loop(coding: LoopCoding, logged: Floats, from_text: np.ndarray, targ
             known, np.where(closed, FuelLoop.CLOSED, FuelLoop.OPEN_LOAD).astype(np.float64), np.nan
         )
     codes = logged - SUBARU_OFFSET if coding is LoopCoding.SUBARU else logged
-    codes = np.where(from_text, logged, codes)
-    return np.where(np.isin(codes, _OBD_CODES), codes, np.nan)
+    if from_text is not None:
+        codes = np.where(from_text, logged, codes)
+    known = codes == _OBD_CODES[0]
+    for code in _OBD_CODES[1:]:
+        known |= codes == code
+    return codes if known.all() else np.where(known, codes, np.nan)
 
 
 class LoopInference:

@@ -148,8 +148,9 @@ def _time(options: Sequence[Candidate], values: HeadValues) -> tuple[Column, str
         if not known.size or known.min() != known.max():
             best = option
             break
-    unit, why = time_unit(best, values(best.index))
-    is_text = not _known(values(best.index)).size
+    stamps = values(best.index)
+    unit, why = time_unit(best, stamps)
+    is_text = not _known(stamps).size
     return Column(TIME, best.index, best.header, unit, best.note), "" if is_text else why
 
 

@@ -14,70 +14,92 @@ from drivers.logs.number_parser import PADDING, Numbers, Offsets, parse_numbers
 _LF = ord("\n")
 _SPACE = ord(" ")
 _MAX_SPACES = 64
-_FRONT = b" " * (PADDING - 1) + b"\n"
-"""The line end here makes the first line begin as every other does."""
+_LOWEST = ord("-")
+"""No character of a plain number is below it, but for '+' and, where it separates, ','."""
+FRONT = b"0" * (PADDING - 1) + b"\n"
+"""What precedes a block: room to load words backwards, and a line end so that the first line begins as
+every other does."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LineGrid:
     """Lines of a block, cut at the separator.
 
-    ``text`` (bytes with :data:`PADDING` in front); ``separators`` offsets of all separators and line
+    ``text`` (bytes with :data:`FRONT` before them); ``separators`` offsets of all separators and line
     ends in it, with one line end before the first line; ``first`` (n,) index of each line's first
-    separator among them; ``fields`` (n,) how many fields each line has; ``quoted`` (n,) whether a line
-    has a quote, so that a separator in it may be part of a field; ``spaced`` whether the block has
-    spaces at all; ``uniform`` how many fields every line has, 0 where they differ.
+    separator among them; ``fields`` (n,) how many fields each line has; ``quoted`` whether the block has
+    quotes, so that a separator may be part of a field; ``spaced`` whether it has spaces; ``uniform`` how
+    many fields every line has, 0 where they differ (``first`` and ``fields`` are empty where it is not).
     """
 
     text: NDArray[np.uint8]
     separators: Offsets
+    lines: int
     first: Offsets
     fields: Offsets
-    quoted: NDArray[np.bool_]
+    quoted: bool
     spaced: bool
     uniform: int
 
     @staticmethod
     def of(block: bytes, separator: str) -> LineGrid:
-        """The grid of ``block``, which ends with a line end."""
-        text = np.frombuffer(_FRONT + block, dtype=np.uint8)
-        separators = np.flatnonzero((text == _LF) | (text == ord(separator)))
-        lines = block.count(b"\n")
-        per_line, rest = divmod(separators.size - 1, max(lines, 1))
-        if lines and not rest and (text[separators[per_line::per_line]] == _LF).all():
-            first = np.arange(1, separators.size, per_line, dtype=np.int64)
-            fields = np.full(lines, per_line, dtype=np.int64)
-        else:
-            line_ends = np.flatnonzero(text[separators] == _LF)
-            first, fields, per_line = line_ends[:-1] + 1, np.diff(line_ends), 0
-        quoted = np.zeros(lines, dtype=np.bool_)
-        if b'"' in block:
-            quotes = np.flatnonzero(text == ord('"'))
-            quoted[np.unique(np.searchsorted(separators[first + fields - 1], quotes))] = True
-        return LineGrid(text, separators, first, fields, quoted, b" " in block, per_line)
+        """The grid of ``block``, which begins with :data:`FRONT` and ends with a line end."""
+        text = np.frombuffer(block, dtype=np.uint8)
+        return _regular(text, ord(separator)) or _irregular(text, block, ord(separator))
+
+    def begins_with_letters(self) -> bool:
+        """Whether any line may begin with a letter: what a line of column names does."""
+        if self.quoted or self.spaced:
+            return True
+        ends = self.separators[:: self.uniform][:-1] if self.uniform else self.separators[self.first - 1]
+        return bool((self.text[ends + 1] > ord("9")).any())
+
+    def quoted_lines(self) -> NDArray[np.bool_]:
+        """Which lines (n,) have a quote."""
+        quoted = np.zeros(self.lines, dtype=np.bool_)
+        if self.quoted:
+            first, fields = self._places()
+            quotes = np.flatnonzero(self.text == ord('"'))
+            quoted[np.unique(np.searchsorted(self.separators[first + fields - 1], quotes))] = True
+        return quoted
+
+    def field_counts(self) -> Offsets:
+        """How many fields each line (n,) has."""
+        return self._places()[1]
+
+    def _places(self) -> tuple[Offsets, Offsets]:
+        if not self.uniform:
+            return self.first, self.fields
+        first = np.arange(1, self.separators.size, self.uniform, dtype=np.int64)
+        return first, np.full(self.lines, self.uniform, dtype=np.int64)
 
     def __len__(self) -> int:
-        return int(self.first.size)
+        return self.lines
 
-    def field(self, lines: Offsets, column: int) -> tuple[Offsets, Offsets]:
-        """Begin and end of field ``column`` of the given lines, without the spaces around it."""
+    def field(self, lines: Offsets | None, column: int) -> tuple[Offsets, Offsets]:
+        """Begin and end of field ``column`` of the given lines, all for None, without spaces around it."""
         every = self.uniform
-        if every and lines.size == len(self):
+        if every and lines is None:
             begin = self.separators[column:-1:every] + 1
             end = self.separators[column + 1 :: every]
         else:
-            at = self.first[lines] + column
+            first = self._places()[0]
+            at = (first if lines is None else first[lines]) + column
             begin, end = self.separators[at - 1] + 1, self.separators[at]
         return self._trimmed(begin, end) if self.spaced else (begin, end)
 
-    def numbers(self, lines: Offsets, column: int) -> Numbers:
-        """Field ``column`` of the given lines as numbers."""
+    def numbers(self, lines: Offsets | None, column: int) -> Numbers:
+        """Field ``column`` of the given lines, all for None, as numbers."""
         return parse_numbers(self.text, *self.field(lines, column))
 
     def line(self, line: int) -> bytes:
         """One line without its end."""
-        begin = int(self.separators[self.first[line] - 1]) + 1
-        end = int(self.separators[self.first[line] + self.fields[line] - 1])
+        if self.uniform:
+            first, fields = 1 + line * self.uniform, self.uniform
+        else:
+            first, fields = int(self.first[line]), int(self.fields[line])
+        begin = int(self.separators[first - 1]) + 1
+        end = int(self.separators[first + fields - 1])
         return self.text[begin:end].tobytes()
 
     def texts(self, lines: Offsets, column: int) -> list[bytes]:
@@ -98,6 +120,39 @@ class LineGrid:
                 break
             end = end - blank
         return begin, end
+
+
+def _regular(text: NDArray[np.uint8], separator: int) -> LineGrid | None:
+    """The grid of lines that all have as many fields, with nothing in them but characters from '-' on.
+
+    That is the usual block, and one comparison finds its separators; None for any other block.
+    """
+    if separator >= _LOWEST:
+        return None
+    separators = np.flatnonzero(text < _LOWEST)
+    between = int(np.count_nonzero(text == separator))
+    lines = separators.size - 1 - between
+    per_line, rest = divmod(between, max(lines, 1))
+    every = per_line + 1
+    if lines < 1 or rest or not (text[separators[::every]] == _LF).all():
+        return None
+    none = np.empty(0, dtype=np.int64)
+    return LineGrid(text, separators, lines, none, none, quoted=False, spaced=False, uniform=every)
+
+
+def _irregular(text: NDArray[np.uint8], block: bytes, separator: int) -> LineGrid:
+    """The grid of any block."""
+    is_end = text == _LF
+    lines = int(np.count_nonzero(is_end)) - 1
+    is_end |= text == separator
+    separators = np.flatnonzero(is_end)
+    quoted, spaced = b'"' in block, b" " in block
+    per_line, rest = divmod(separators.size - 1, max(lines, 1))
+    if lines and not rest and (text[separators[per_line::per_line]] == _LF).all():
+        none = np.empty(0, dtype=np.int64)
+        return LineGrid(text, separators, lines, none, none, quoted, spaced, per_line)
+    line_ends = np.flatnonzero(text[separators] == _LF)
+    return LineGrid(text, separators, lines, line_ends[:-1] + 1, np.diff(line_ends), quoted, spaced, 0)
 
 
 def cells_of(line: bytes, separator: str) -> list[str]:

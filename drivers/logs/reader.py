@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -12,8 +12,8 @@ from drivers.logs.engine_watch import EngineWatch
 from drivers.logs.errors import LogUnreadableError
 from drivers.logs.fuel_loop import LoopCoding
 from drivers.logs.layout import LayoutError, LogLayout
+from drivers.logs.line_grid import FRONT
 from drivers.logs.recognition import RecognisedLog, recognise_log
-from drivers.logs.rows import rows_of
 from drivers.logs.sampling import Sampler
 from drivers.logs.summary import LogSummary
 from drivers.logs.text_source import READ_BYTES, TextSource
@@ -34,6 +34,7 @@ class LogReader:
         columns: role → header, where recognition should not choose.
         require_flag: refuse a log that does not say whether the loop is closed.
         decimal_comma: True or False where it should not be found from the values.
+        channels: what is wanted; other columns are recognised but not read. None: everything.
         read_bytes: how much is read at once; the samples do not depend on it.
     """
 
@@ -45,6 +46,7 @@ class LogReader:
         columns: Mapping[str, str] | None = None,
         require_flag: bool = False,
         decimal_comma: bool | None = None,
+        channels: Collection[str] | None = None,
         read_bytes: int = READ_BYTES,
     ) -> None:
         self.name = name or (source.name if isinstance(source, Path) else "stdin")
@@ -52,6 +54,7 @@ class LogReader:
         self._asked = dict(columns or {})
         self._require_flag = require_flag
         self._decimal_comma = decimal_comma
+        self._wanted = channels
         self._format = ""
         self._encoding = ""
         self._sampler: Sampler | None = None
@@ -118,14 +121,14 @@ class LogReader:
         blocks = self._text.blocks()
         head = b""
         for block in blocks:
-            head += block
+            head += block[len(FRONT) :]
             if len(head) >= HEAD_BYTES:
                 break
         recognised = self._recognise(head)
-        self._first_layout, self._sampler = recognised.layout, Sampler(recognised.layout)
+        self._first_layout, self._sampler = recognised.layout, Sampler(recognised.layout, self._wanted)
         for block in chain((recognised.body,), blocks):
-            for part in recognised.parts(block):
-                batch = self._sampler.take(rows_of(part, recognised.dialect), recognised.layout)
+            for rows in recognised.rows(block):
+                batch = self._sampler.take(rows, recognised.layout)
                 if batch is not None:
                     yield batch
         last = self._sampler.finish()

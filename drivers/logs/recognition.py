@@ -11,8 +11,8 @@ import numpy as np
 from drivers.logs.dialect import Dialect, recognise
 from drivers.logs.formats import format_name
 from drivers.logs.layout import LayoutError, LogLayout, continued, layout_of
-from drivers.logs.line_grid import cells_of, decoded
-from drivers.logs.rows import rows_of
+from drivers.logs.line_grid import FRONT, cells_of, decoded
+from drivers.logs.rows import Rows, grid_of, rows_in, rows_of
 from lowmaf.samples import Floats
 
 HEAD_ROWS = 2000
@@ -21,10 +21,10 @@ MISFITS_PER_ROW = 4
 
 
 class RecognisedLog:
-    """A log while it is read. ``dialect`` and ``layout`` hold for the part that :meth:`parts` gave last.
+    """A log while it is read. ``dialect`` and ``layout`` hold for the rows that :meth:`rows` gave last.
 
-    ``body`` is what of the head follows the names of the columns; ``is_utf8`` whether all of the head is
-    UTF-8.
+    ``body`` is what of the head follows the names of the columns, a block as the text source gives them;
+    ``is_utf8`` whether all of the head is UTF-8.
     """
 
     def __init__(self, name: str, dialect: Dialect, layout: LogLayout, body: bytes, is_utf8: bool) -> None:
@@ -36,23 +36,31 @@ class RecognisedLog:
         begin = re.match(r"[^\W\d_][^()\[\]]*", dialect.headers[0].text)
         self._mark = begin.group().strip().encode() if begin else None
 
-    def parts(self, block: bytes) -> Iterator[bytes]:
-        """The block in parts that share one line of names; those lines themselves are left out.
+    def rows(self, block: bytes) -> Iterator[Rows]:
+        """The rows of a block, in parts that share one line of names; those lines are no rows.
 
         RomRaider writes the names again when a unit or a column changes, and files get stitched.
         """
-        if self._mark is None or self._mark not in block:
-            yield block
+        grid = grid_of(block, self.dialect)
+        if self._mark is None or not grid.begins_with_letters() or self._mark not in block:
+            yield rows_in(grid, self.dialect)
             return
-        begin = 0
-        for found in re.finditer(rb'^[ "]*' + re.escape(self._mark) + rb"[^\n]*\n", block, re.MULTILINE):
+        for part in self._parts(block, self._mark):
+            yield rows_of(FRONT + part, self.dialect)
+
+    def _parts(self, block: bytes, mark: bytes) -> Iterator[bytes]:
+        """The block without what is before it, in parts that share one line of names."""
+        begin = len(FRONT)
+        for found in re.finditer(rb'^[ "]*' + re.escape(mark) + rb"[^\n]*\n", block, re.MULTILINE):
             again = recognise([found.group().strip()], self.dialect.decimal_comma)
             if again is None or again.separator != self.dialect.separator or not again.known_names:
                 continue
-            yield block[begin : found.start()]
+            if found.start() > begin:
+                yield block[begin : found.start()]
             self._rename(again)
             begin = found.end()
-        yield block[begin:]
+        if begin < len(block):
+            yield block[begin:]
 
     def _rename(self, again: Dialect) -> None:
         try:
@@ -71,7 +79,7 @@ def recognise_log(
         LayoutError: it is no log, or one that cannot give a table; says why.
         ColumnError: a column that the user named does not exist.
     """
-    if not head.strip():
+    if not head or head.isspace():
         raise LayoutError("the file is empty")
     looked_at = head if len(head) <= head_bytes else head[: head.rfind(b"\n", 0, head_bytes) + 1] or head
     lines = looked_at.split(b"\n")
@@ -84,7 +92,8 @@ def recognise_log(
             "per channel"
         )
     at = sum(len(line) + 1 for line in lines[: dialect.data_line])
-    rows = rows_of(b"\n".join(lines[dialect.data_line : dialect.data_line + HEAD_ROWS]) + b"\n", dialect)
+    first_rows = b"\n".join(lines[dialect.data_line : dialect.data_line + HEAD_ROWS])
+    rows = rows_of(FRONT + first_rows + b"\n", dialect)
 
     def values(index: int) -> Floats:
         return rows.column(index).values if len(rows) else np.empty(0)
@@ -94,7 +103,7 @@ def recognise_log(
         _refuse_rows(dialect, lines)
     preamble = [decoded(line) for line in lines[: dialect.header_line]]
     name = format_name(preamble, dialect.headers, dialect.separator)
-    return RecognisedLog(name, dialect, layout, head[at:], _is_utf8(looked_at))
+    return RecognisedLog(name, dialect, layout, FRONT + head[at:], _is_utf8(looked_at))
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -42,10 +42,10 @@ def no_word(_text: str) -> float:
 @dataclass(frozen=True, slots=True, eq=False)
 class Cells:
     """One column: ``values`` (n,), NaN where nothing was measured or read; ``from_word`` (n,) where a
-    word gave the value; ``lost`` how many fields are neither empty nor understood."""
+    word gave the value, None for nowhere; ``lost`` how many fields are neither empty nor understood."""
 
     values: Floats
-    from_word: Mask
+    from_word: Mask | None
     lost: int
 
 
@@ -53,22 +53,26 @@ class Cells:
 class Rows:
     """Data rows of a block in their order; ``lines`` (n,) is the number of each row's line in the block.
 
+    ``lines`` is None where every line of the block is a row.
     ``irregular`` has the fields of lines that were cut by the tolerant way. ``unusable`` counts lines
     that are no data row, by reason. Empty lines are neither.
     """
 
     grid: LineGrid
-    lines: Offsets
+    lines: Offsets | None
     irregular: dict[int, list[bytes]]
     unusable: Counter[str]
 
     def __len__(self) -> int:
-        return int(self.lines.size)
+        return len(self.grid) if self.lines is None else int(self.lines.size)
 
     def column(self, index: int, read_word: ReadWord = no_word) -> Cells:
         """A column as numbers."""
         numbers = self.grid.numbers(self.lines, index)
-        values, from_word = numbers.values, np.zeros(len(self), dtype=np.bool_)
+        values = numbers.values
+        if not (numbers.unread.size or self.irregular):
+            return Cells(values, None, 0)
+        from_word = np.zeros(len(self), dtype=np.bool_)
         known: dict[bytes, tuple[float, bool]] = {}
         lost = 0
         for row, field in self._unread(numbers, index):
@@ -79,10 +83,15 @@ class Rows:
             lost += bool(field.strip()) and not np.isfinite(values[row])
         return Cells(values, from_word, lost)
 
-    def stamps(self, index: int, seconds_per_unit: float) -> tuple[Floats, Floats]:
-        """A time column as seconds, and the period after which each stamp wraps (infinite for numbers)."""
+    def stamps(self, index: int, seconds_per_unit: float) -> tuple[Floats, Floats | None]:
+        """A time column as seconds, and the period after which each stamp wraps; None: none ever does."""
         numbers = self.grid.numbers(self.lines, index)
-        stamps, periods = numbers.values * seconds_per_unit, np.full(len(self), np.inf)
+        stamps = numbers.values
+        if seconds_per_unit != 1.0:
+            stamps *= seconds_per_unit
+        if not (numbers.unread.size or self.irregular):
+            return stamps, None
+        periods = np.full(len(self), np.inf)
         for row, field in self._unread(numbers, index):
             text = decoded(field).strip().strip("\"'")
             stamps[row], periods[row] = clock_stamp(text)
@@ -93,22 +102,34 @@ class Rows:
     def _unread(self, numbers: Numbers, index: int) -> Iterator[tuple[int, bytes]]:
         """Rows whose field the fast way did not read, with that field."""
         chosen = numbers.unread
+        lines = np.arange(len(self.grid), dtype=np.int64) if self.lines is None else self.lines
         if self.irregular:
-            chosen = np.union1d(chosen, np.flatnonzero(np.isin(self.lines, list(self.irregular))))
+            chosen = np.union1d(chosen, np.flatnonzero(np.isin(lines, list(self.irregular))))
         if not chosen.size:
             return
-        fields = self.grid.texts(self.lines[chosen], index)
+        fields = self.grid.texts(lines[chosen], index)
         for row, field in zip(chosen.tolist(), fields, strict=True):
-            cells = self.irregular.get(int(self.lines[row]))
+            cells = self.irregular.get(int(lines[row]))
             yield row, field if cells is None else cells[index]
 
 
 def rows_of(block: bytes, dialect: Dialect) -> Rows:
-    """The data rows of a block; a row has as many fields as there are names, beyond those only empty ones."""
+    """The data rows of a block that begins with :data:`drivers.logs.line_grid.FRONT`."""
+    return rows_in(grid_of(block, dialect), dialect)
+
+
+def grid_of(block: bytes, dialect: Dialect) -> LineGrid:
+    """The lines of a block, with decimal points."""
     text = block.replace(b",", b".") if dialect.decimal_comma else block
-    grid = LineGrid.of(text, dialect.separator)
+    return LineGrid.of(text, dialect.separator)
+
+
+def rows_in(grid: LineGrid, dialect: Dialect) -> Rows:
+    """The data rows of a grid; a row has as many fields as there are names, beyond those only empty ones."""
     expected = len(dialect.headers)
-    kept = (grid.fields == expected) & ~grid.quoted
+    if grid.uniform == expected and not grid.quoted:
+        return Rows(grid, None, {}, Counter())
+    kept = (grid.field_counts() == expected) & ~grid.quoted_lines()
     irregular: dict[int, list[bytes]] = {}
     unusable: Counter[str] = Counter()
     for line in np.flatnonzero(~kept).tolist():

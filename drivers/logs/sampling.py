@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -23,30 +24,49 @@ GAP_S = 2.0
 """A longer step in time is a hole: no rule looks across it."""
 NO_TIME = "time missing or unreadable"
 
+_NEEDED_FOR_LOOP: Mapping[LoopCoding, frozenset[str]] = {
+    LoopCoding.SUBARU: frozenset({"fuel_loop"}),
+    LoopCoding.OBD: frozenset({"fuel_loop"}),
+    LoopCoding.SWITCH: frozenset({"fuel_loop", "lambda_target"}),
+    LoopCoding.NONE: frozenset({"fuel_loop", "stft_pct", "lambda_target", "throttle_pct"}),
+}
+"""Channels that say, or let conclude, the state of the fuel loop, by how it is coded."""
+
 
 class Sampler:
     """Turns the rows of one log into batches, in any chunking with the same result.
 
     ``rows``, ``unusable`` and ``lost`` (fields that are neither empty nor understood, by header) count
     what was met; ``gaps``, ``duration_s`` and ``driven_s`` (without the gaps) describe the time.
+    Columns that are neither ``wanted`` (None: all are) nor needed to tell the state of the fuel loop are
+    not read.
     """
 
-    def __init__(self, layout: LogLayout) -> None:
+    def __init__(self, layout: LogLayout, wanted: Collection[str] | None = None) -> None:
         self.rows = 0
         self.samples = 0
         self.unusable: Counter[str] = Counter()
         self.lost: Counter[str] = Counter()
         self.unknown_codes = 0
         self.gaps = 0
-        self.driven_s = 0.0
         self.duration_s = 0.0
-        self._channels = layout.channels
+        self._not_driven_s = 0.0
+        self._first_s = 0.0
+        needed = set(layout.channels if wanted is None else wanted) | _NEEDED_FOR_LOOP[layout.coding]
+        if "maf_v" not in layout.columns:
+            needed.add("maf_gs")
+        self._channels = tuple(name for name in layout.channels if name in needed)
         self._inferring = layout.coding is LoopCoding.NONE
         self._time_line = TimeLine()
         self._inference = LoopInference()
         self._held: SampleBatch | None = None
         self._group: StampGroup | None = None
         self._last_s: float | None = None
+
+    @property
+    def driven_s(self) -> float:
+        """Time from the first sample to the last, without the holes, s."""
+        return 0.0 if self._last_s is None else self._last_s - self._first_s - self._not_driven_s
 
     @property
     def stitches(self) -> int:
@@ -58,20 +78,21 @@ class Sampler:
         self.rows += len(rows) + sum(rows.unusable.values())
         self.unusable.update(rows.unusable)
         stamps, periods = rows.stamps(layout.time.index, layout.time.unit.factor)
-        timed = np.isfinite(stamps)
-        self.unusable[NO_TIME] += int(stamps.size - np.count_nonzero(timed))
-        if not timed.any():
+        timed: Mask | None = np.isfinite(stamps)
+        assert timed is not None
+        if timed.all():
+            timed = None
+        else:
+            self.unusable[NO_TIME] += int(stamps.size - np.count_nonzero(timed))
+            stamps, periods = stamps[timed], None if periods is None else periods[timed]
+        if not stamps.size:
             return None
-        t_s = self._time_line.place(stamps[timed], periods[timed])
-        channels = self._measured(rows, layout, timed)
+        t_s = self._time_line.place(stamps, periods)
+        channels = self._measured(rows, layout, timed, stamps.size)
         batch = SampleBatch(t_s, {name: channels[name] for name in self._channels})
         if self._held is not None:
             batch = SampleBatch.concatenate((self._held, batch))
-        first_of_last = (
-            int(np.flatnonzero(batch.t_s != batch.t_s[-1])[-1]) + 1
-            if (batch.t_s != batch.t_s[-1]).any()
-            else 0
-        )
+        first_of_last = _first_of_last_stamp(batch.t_s)
         self._held = batch.slice(first_of_last, len(batch))
         return self._placed(batch.slice(0, first_of_last), float(batch.t_s[-1])) if first_of_last else None
 
@@ -90,40 +111,55 @@ class Sampler:
         return SampleBatch(t_s, channels)
 
     def _count(self, t_s: Floats) -> None:
-        before = t_s[0] if self._last_s is None else self._last_s
-        steps = np.diff(t_s, prepend=before)
-        holes = steps > GAP_S
-        self.gaps += int(np.count_nonzero(holes))
+        if self._last_s is None:
+            self._first_s = float(t_s[0])
+        steps = np.diff(t_s, prepend=self._first_s if self._last_s is None else self._last_s)
+        if steps.max() > GAP_S or steps.min() < 0.0:
+            holes = steps > GAP_S
+            self.gaps += int(np.count_nonzero(holes))
+            for step in steps[holes | (steps < 0.0)].tolist():
+                self._not_driven_s += step
         self.samples += int(t_s.size)
-        driven = steps[~holes & (steps > 0.0)]
-        self.driven_s = float(np.cumsum(np.concatenate(([self.driven_s], driven)))[-1])
         self._last_s = float(t_s[-1])
         self.duration_s = max(self.duration_s, self._last_s)
 
-    def _measured(self, rows: Rows, layout: LogLayout, timed: Mask) -> dict[str, Floats]:
-        """Channels in our units, for the rows that have a time; NaN for a column that is gone."""
-        count = int(np.count_nonzero(timed))
-        channels = {name: np.full(count, np.nan) for name in self._channels}
-        for role, column in layout.columns.items():
-            if role in channels and role != "fuel_loop":
+    def _measured(self, rows: Rows, layout: LogLayout, timed: Mask | None, count: int) -> dict[str, Floats]:
+        """Channels in our units, for the rows that have a time, None: all; NaN for a column that is gone."""
+        channels: dict[str, Floats] = {}
+        for name in self._channels:
+            column = layout.columns.get(name)
+            if column is None:
+                channels[name] = np.full(count, np.nan)
+            elif name != "fuel_loop":
                 cells = rows.column(column.index)
                 self.lost[column.header.text] += cells.lost
-                channels[role] = _believed(column, cells.values[timed])
+                channels[name] = _believed(column, cells.values if timed is None else cells.values[timed])
         flag = layout.columns.get("fuel_loop")
         if flag is not None and not self._inferring:
             channels["fuel_loop"] = self._loop(rows, layout, flag, timed, channels.get("lambda_target"))
         return channels
 
     def _loop(
-        self, rows: Rows, layout: LogLayout, flag: Column, timed: Mask, target: Floats | None
+        self, rows: Rows, layout: LogLayout, flag: Column, timed: Mask | None, target: Floats | None
     ) -> Floats:
         cells = rows.column(flag.index, code_of_text)
         self.lost[flag.header.text] += cells.lost
-        logged = cells.values[timed]
-        loop = decoded_loop(layout.coding, logged, cells.from_word[timed], target)
-        if layout.coding is not LoopCoding.SWITCH:
-            self.unknown_codes += int(np.count_nonzero(np.isfinite(logged) & np.isnan(loop)))
+        logged, from_word = cells.values, cells.from_word
+        if timed is not None:
+            logged, from_word = logged[timed], None if from_word is None else from_word[timed]
+        loop = decoded_loop(layout.coding, logged, from_word, target)
+        unknown = np.isnan(loop)
+        if layout.coding is not LoopCoding.SWITCH and unknown.any():
+            self.unknown_codes += int(np.count_nonzero(np.isfinite(logged) & unknown))
         return loop
+
+
+def _first_of_last_stamp(t_s: Floats) -> int:
+    """Index of the first row of those that share the last stamp."""
+    if t_s.size > 1 and t_s[-2] != t_s[-1]:
+        return int(t_s.size) - 1
+    others = np.flatnonzero(t_s != t_s[-1])
+    return int(others[-1]) + 1 if others.size else 0
 
 
 def _believed(column: Column, logged: Floats) -> Floats:

@@ -6,7 +6,6 @@ Memory stays flat whatever the length. Nothing is ever written to what is read.
 from __future__ import annotations
 
 import codecs
-import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -16,9 +15,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from drivers.logs.errors import LogUnreadableError
+from drivers.logs.line_grid import FRONT
 
 MAX_LINE_BYTES = 1_000_000
-READ_BYTES = 1 << 19
+READ_BYTES = 1 << 20
 
 _RECOGNISED_BY = 256
 _GZIP_WBITS = 31
@@ -47,7 +47,7 @@ class TextSource:
         self._read_bytes = read_bytes
 
     def blocks(self) -> Iterator[bytes]:
-        """Blocks of whole lines, each line ended by LF; CRLF, CR CR LF and CR become LF.
+        """Blocks of whole lines, :data:`FRONT` before them; CRLF, CR CR LF and CR become LF.
 
         Raises:
             LogUnreadableError: the file cannot be opened, is no text, or has a line without end.
@@ -58,26 +58,33 @@ class TextSource:
     def _whole_lines(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         carry = b""
         for chunk in chunks:
-            text = carry + chunk
-            end = text.rfind(b"\n") + 1
-            carry = text[end:]
+            end = chunk.rfind(b"\n") + 1
+            if end:
+                view = memoryview(chunk)
+                yield b"".join((FRONT, carry, view[:end]))
+                carry = bytes(view[end:])
+            else:
+                carry += chunk
             if len(carry) > MAX_LINE_BYTES:
                 raise LogUnreadableError(
                     self.name, f"no line end within {MAX_LINE_BYTES} bytes: this is no text log"
                 )
-            if end:
-                yield text[:end]
         if carry:
-            yield carry + b"\n"
+            yield b"".join((FRONT, carry, b"\n"))
 
     @staticmethod
     def _unified_line_ends(chunks: Iterator[bytes]) -> Iterator[bytes]:
         carry = b""
         for chunk in chunks:
-            text = carry + chunk
-            whole = text.rstrip(b"\r")
-            carry = text[len(whole) :]
-            yield re.sub(rb"\r+\n", b"\n", whole).replace(b"\r", b"\n") if b"\r" in whole else whole
+            text = carry + chunk if carry else chunk
+            carry = b""
+            if b"\r" in text:
+                whole = text.rstrip(b"\r")
+                carry = text[len(whole) :]
+                while b"\r\r" in whole:
+                    whole = whole.replace(b"\r\r", b"\r")
+                text = whole.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+            yield text
         if carry:
             yield b"\n"
 

@@ -85,10 +85,18 @@ class TimeLine:
         self._stamp_s = 0.0
         self._period_s = np.inf
 
-    def place(self, stamp_s: Floats, period_s: Floats) -> Floats:
-        """``t_s`` of consecutive rows, from finite stamps and the periods in which they wrap."""
+    def place(self, stamp_s: Floats, period_s: Floats | None) -> Floats:
+        """``t_s`` of consecutive rows, from finite stamps and the periods in which they wrap, None: never."""
         if not stamp_s.size:
             return np.empty(0)
+        if period_s is None:
+            if self._offset_s is not None and not np.isfinite(self._period_s):
+                steps = np.diff(stamp_s)
+                if min(steps.min(initial=0.0), stamp_s[0] - self._stamp_s) >= -BACK_S:
+                    self._stamp_s = float(stamp_s[-1])
+                    onward: Floats = stamp_s + self._offset_s
+                    return onward
+            period_s = np.full(stamp_s.size, np.inf)
         if self._offset_s is None:
             self._offset_s, self._stamp_s = -float(stamp_s[0]), float(stamp_s[0])
             self._period_s = float(period_s[0])
@@ -137,11 +145,12 @@ def spread(t_s: Floats, next_t_s: float | None, previous: StampGroup | None) -> 
     Returns:
         The times, and the last group, to pass on.
     """
-    starts = np.concatenate(([0], np.flatnonzero(np.diff(t_s)) + 1))
+    steps = np.diff(t_s)
+    if steps.all():
+        return t_s, StampGroup(float(t_s[-1]), 1)
+    starts = np.concatenate(([0], np.flatnonzero(steps) + 1))
     sizes = np.diff(np.concatenate((starts, [t_s.size])))
     last = StampGroup(float(t_s[-1]), int(sizes[-1]))
-    if sizes.max() == 1:
-        return t_s, last
     placed = t_s.copy()
     before = previous
     for group, (begin, size) in enumerate(zip(starts.tolist(), sizes.tolist(), strict=True)):
