@@ -31,7 +31,7 @@ class FuelControl:
     commanded lambda.
     """
 
-    __slots__ = ("_adds", "_air_gs", "_close_ect_c", "_coasting_s", "_fill_gain", "_freezes", "_integral",
+    __slots__ = ("_adds", "_charge", "_close_ect_c", "_coasting_s", "_fill_gain", "_freezes", "_integral",
                  "_ki", "_ki_now", "_kp", "_learn_ect_c", "_learned", "_ltft", "_ltft_limit", "_open_s",
                  "_powered", "_rate", "_relay", "_rich", "_rich_s", "_stft", "_stft_limit", "cut",
                  "lambda_target", "loop")  # fmt: skip
@@ -55,7 +55,7 @@ class FuelControl:
             for flow in _RANGE_MIDDLES_GS
         ]
         self._ltft = self._learned[0]
-        self._air_gs = settings.idle_flow_gs
+        self._charge = settings.idle_flow_gs / 900.0  # g/s per 1/min
         self._integral = self._stft = 0.0
         self._coasting_s = 0.0
         self._open_s = 0.0
@@ -80,7 +80,9 @@ class FuelControl:
     def step(self, table_gs: float, rpm: float, lambda_: float) -> float:
         """One step; returns the air flow, g/s, that the injected fuel is right for (0 = fuel cut)."""
         fill = self._fill_gain * rpm
-        air = self._air_gs = self._air_gs + min(fill, 1.0) * (table_gs - self._air_gs)
+        # The filter runs on the charge per turn: pressure in a manifold does not jump with engine speed.
+        charge = self._charge = self._charge + min(fill, 1.0) * (table_gs / rpm - self._charge)
+        air = charge * rpm
         if self.cut:
             return 0.0
         target = self.lambda_target
@@ -101,7 +103,7 @@ class FuelControl:
 
     def tick(self, table_gs: float, rpm: float, pedal: float, ect_c: float) -> None:
         """Once per tick: fuel cut, loop state, target, learning."""
-        charge = self._air_gs * 60.0 / max(rpm, 300.0)
+        charge = 60.0 * self._charge
         self._decide_cut(rpm, pedal, ect_c)
         self._powered = charge > (_CLOSE_CHARGE if self._powered else _OPEN_CHARGE)
         self._decide_target(charge, ect_c)
