@@ -89,11 +89,17 @@ class Judge:
         return self._settle(self._stream.take(0.0, finished=True))
 
     def _axis_range(self) -> tuple[float, float] | None:
-        """Volts a sample may have: ``nearest`` counts all to the end cells."""
-        if not self._looks_ahead:
-            return None
-        usable = self._table.maf_v[self._table.takes_samples]
-        return (float(usable[0]), float(usable[-1])) if usable.size else (math.inf, -math.inf)
+        """Volts a sample may have: ``nearest`` counts all to the cells at the ends.
+
+        Cells without flow take no samples, so neither do the volts that belong to them alone.
+        """
+        volts, usable = self._table.maf_v, np.flatnonzero(self._table.takes_samples)
+        if not usable.size:
+            return math.inf, -math.inf
+        first, last = usable[0], usable[-1]
+        if self._looks_ahead:
+            return float(volts[first]), float(volts[last])
+        return (0.5 * float(volts[first - 1] + volts[first]), math.inf) if first else None
 
     def _settle(self, ready: Ready | None) -> Judged:
         if ready is None:

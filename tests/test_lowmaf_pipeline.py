@@ -200,6 +200,23 @@ def test_flow_without_voltage_is_placed_by_inverting_the_table() -> None:
     assert "voltage_from_flow" in [warning.code for warning in by_flow.warnings]
 
 
+@pytest.mark.parametrize("estimator", ["curve", "nearest"])
+def test_cells_without_flow_take_no_samples(estimator: str) -> None:
+    flow = np.concatenate(([-2.0, 0.0], np.geomspace(3.0, 200.0, AXIS.size - 2)))
+    pipeline = Pipeline(MafTable("bosch", AXIS, flow), estimator=estimator)
+    n = 3000
+    columns = {"stft_pct": np.zeros(n), "ltft_pct": np.full(n, 5.0), "fuel_loop": np.full(n, 2.0)}
+    volts = np.where(np.arange(n) < 2000, 1.02, 1.25)
+    pipeline.feed(SampleBatch(np.arange(n) * 0.1, {**columns, "maf_v": volts}))
+    pipeline.finish()
+    snapshot = pipeline.snapshot()
+    assert snapshot.hits[:2].sum() == 0
+    assert snapshot.counts.rejected["off_axis"] > 1900
+    assert snapshot.counts.accepted > 900
+    assert snapshot.proposed_gs is not None
+    np.testing.assert_array_equal(snapshot.proposed_gs[:2], flow[:2])
+
+
 def test_unknown_estimator_is_refused() -> None:
     with pytest.raises(ValueError, match="no estimator 'curv'"):
         Pipeline(TABLE, estimator="curv")
