@@ -14,8 +14,12 @@ MAX_PIDS = 6
 """PIDs per request on CAN."""
 
 FUEL_STATUS = 0x03
+SUPPORT_PIDS = (0x00, 0x20, 0x40, 0x60)
+"""PIDs whose 32 bits say which of the 32 PIDs after them the ECU has; the last says whether it goes on."""
+
 PID_BYTES: Mapping[int, int] = {
-    0x03: 2, 0x05: 1, 0x06: 1, 0x07: 1, 0x0B: 1, 0x0C: 2, 0x0D: 1, 0x0F: 1, 0x10: 2, 0x11: 1,
+    0x00: 4, 0x03: 2, 0x04: 1, 0x05: 1, 0x06: 1, 0x07: 1, 0x0B: 1, 0x0C: 2, 0x0D: 1, 0x0E: 1, 0x0F: 1,
+    0x10: 2, 0x11: 1, 0x20: 4, 0x24: 4, 0x34: 4, 0x40: 4, 0x42: 2, 0x44: 2, 0x60: 4, 0x66: 5,
 }  # fmt: skip
 """Data bytes of every PID that is read or answered here."""
 
@@ -76,3 +80,9 @@ class CurrentDataReply:
             data[pid] = payload[at + 1 : at + 1 + size]
             at += 1 + size
         return cls(data)
+
+
+def supported_pids(base: int, bits: bytes) -> frozenset[int]:
+    """The PIDs ``base`` + 1 to ``base`` + 32 that the 4 bytes of a support PID name."""
+    flags = int.from_bytes(bits, "big")
+    return frozenset(base + 32 - shift for shift in range(32) if flags >> shift & 1)

@@ -92,12 +92,14 @@ def simulator_bench(faults: LinkFaults) -> Iterator[Bench]:
 BENCHES: Mapping[str, Callable[[LinkFaults], AbstractContextManager[Bench]]] = {
     "ssm-kline": kline_bench,
     "ssm-can": can_bench,
+    "obd-can": can_bench,
     "simulator": simulator_bench,
 }
 
 ABSENT: Mapping[str, Options] = {
     "ssm-kline": {"port": "/dev/nosuchport7"},
     "ssm-can": {"interface": "socketcan", "channel": "nosuchport7"},
+    "obd-can": {"interface": "socketcan", "channel": "nosuchport7"},
 }
 """Options that name a device that is not there."""
 

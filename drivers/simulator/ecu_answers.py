@@ -6,7 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from drivers.base import FrameError
 from drivers.clock import Clock
-from drivers.obd_frames import CURRENT_DATA, PID_BYTES, CurrentDataReply, CurrentDataRequest
+from drivers.obd_frames import (
+    CURRENT_DATA,
+    FUEL_STATUS,
+    PID_BYTES,
+    SUPPORT_PIDS,
+    CurrentDataReply,
+    CurrentDataRequest,
+)
 from drivers.simulator.car import Car
 from drivers.ssm_frames import (
     FUEL_LOOP_ADDRESSES,
@@ -51,6 +58,8 @@ _RAW: Mapping[str, Callable[[Car], int]] = {
     "ect_c": lambda car: _byte(car.ect_c + 40.0),
     "map_kpa": lambda car: _byte(car.map_kpa),
     "fuel_loop": lambda car: int(car.fuel_loop),
+    "lambda_": lambda car: _word(car.lambda_ * 32768.0),
+    "lambda_target": lambda car: _word(car.lambda_target * 32768.0),
 }
 """Raw integers as SSM and OBD share them (absolute pressure in kPa is OBD's alone)."""
 
@@ -65,6 +74,8 @@ _OBD_CHANNELS: Mapping[int, str] = {
     0x0F: "iat_c",
     0x10: "maf_gs",
     0x11: "throttle_pct",
+    0x34: "lambda_",
+    0x44: "lambda_target",
 }
 
 
@@ -147,10 +158,21 @@ class EcuAnswers:
         data: dict[int, bytes] = {}
         for pid in request.pids:
             channel = _OBD_CHANNELS.get(pid)
-            if channel is not None:
+            if pid in SUPPORT_PIDS and pid <= max(_OBD_CHANNELS):
+                data[pid] = _support_bits(pid)
+            elif channel is not None:
                 raw = _RAW[channel](self._car)
-                # the status has one byte per bank; the second bank does not exist
-                data[pid] = bytes((raw, 0)) if pid == 0x03 else raw.to_bytes(PID_BYTES[pid], "big")
+                size = min(PID_BYTES[pid], 2)
+                # the status has one byte per bank, the second of which does not exist; a wide-band
+                # sensor adds its current, in which 80 00 is none
+                rest = {FUEL_STATUS: b"\0", 0x34: b"\x80\0"}.get(pid, b"")
+                data[pid] = raw.to_bytes(size - (pid == FUEL_STATUS), "big") + rest
         if not data:
             return NegativeReply(CURRENT_DATA, 0x12).to_bytes()
         return CurrentDataReply(data).to_bytes()
+
+
+def _support_bits(base: int) -> bytes:
+    """The 4 bytes that say which of the 32 PIDs after ``base`` there are."""
+    flags = sum(1 << base + 32 - pid for pid in _OBD_CHANNELS if base < pid <= base + 32)
+    return (flags | any(pid > base + 32 for pid in _OBD_CHANNELS)).to_bytes(4, "big")
