@@ -216,6 +216,133 @@ def unit_row() -> bytes:
     return ("# made up\n" + table(names, rows, "\t")).encode()
 
 
+def torque() -> bytes:
+    """Two clocks as text, spaces after the commas, no space before the unit, "-" for what was not read."""
+    names = ["GPS Time", "Device Time", " Longitude", " G(x)", "Engine Coolant Temperature(°C)",
+             "Engine Load(%)", "Engine RPM(rpm)", "Fuel Trim Bank 1 Long Term(%)",
+             "Fuel Trim Bank 1 Short Term(%)", "Fuel Status", "Mass Air Flow Rate(g/s)",
+             "Speed (OBD)(km/h)"]  # fmt: skip
+    rows = []
+    for i, m in enumerate(drive(90, 0.5, 11 * 3600 + 34 * 60)):
+        clock = f"{int(m.t_s) // 3600:02}:{int(m.t_s) // 60 % 60:02}:{m.t_s % 60:06.3f}"
+        state = "CL: normal" if i % 2 else "Closed loop"
+        rows.append([f"Sun Aug 02 {clock[:8]} GMT+01:00 2026", f"02-Aug-2026 {clock}", "8.5", "0.1", "88",
+                     "31.4", m.rpm, m.learned, m.short, state if m.closed else "Open loop", "-" if i == 7 else m.flow,
+                     30])  # fmt: skip
+    return table(names, rows).encode()
+
+
+def car_scanner() -> bytes:
+    """One value per row, seconds of the day across midnight, every channel in its turn."""
+    rows: list[list[object]] = []
+    for m in drive(120, 0.4, 86_400.0 - 20.0):
+        state = "Closed loop, using oxygen sensor feedback" if m.closed else "Open loop due to engine load"
+        channels = (
+            ("Engine RPM", m.rpm, "rpm"), ("Engine coolant temperature", 91, "\u2103"),
+            ("Short term fuel % trim - Bank 1", m.short, "%"),
+            ("Long term fuel % trim - Bank 1", m.learned, "%"),
+            ("Fuel System Status", state, ""), ("MAF air flow rate", m.flow, "g/sec"),
+        )  # fmt: skip
+        for turn, (name, value, unit) in enumerate(channels):
+            rows.append([round((m.t_s + 0.05 * turn) % 86_400.0, 3), name, value, unit, "48.1", "11.5"])
+    quoted = [[f'"{cell}"' for cell in row] for row in rows]
+    names = [f'"{name}"' for name in ("SECONDS", "PID", "VALUE", "UNITS", "LATITUDE", "LONGTITUDE")]
+    return table([*names, ""], [[*row, ""] for row in quoted], ";").encode()
+
+
+def obd_fusion() -> bytes:
+    """A comment with the date before the names, pounds per minute, °F."""
+    names = ["Time (sec)", " Engine RPM (RPM)", " Engine coolant temperature (°F)",
+             " Short term fuel % trim - Bank 1 (%)", " Long term fuel % trim - Bank 1 (%)",
+             " Fuel system 1 status ()", " Mass air flow rate (lb/min)"]  # fmt: skip
+    rows = [
+        [f"{m.t_s:.3f}", m.rpm, 194, m.short, m.learned, "CL" if m.closed else "OL-Drive",
+         round(m.flow * 60 / 453.59237, 4)]
+        for m in drive(80, 0.3)
+    ]  # fmt: skip
+    return ("# StartTime = 08/02/2026 11:34:40.2100 AM\n" + table(names, rows)).encode()
+
+
+def _hp_tuners(maf_name: str, maf_unit: str, maf: str) -> bytes:
+    names = ["Offset", "Engine RPM (SAE)", "Engine Coolant Temp (SAE)", "Short Term Fuel Trim Bank 1 (SAE)",
+             "Long Term Fuel Trim Bank 1 (SAE)", "Fuel System #1 Status (SAE)", maf_name]  # fmt: skip
+    rows = [
+        [f"{m.t_s:.3f}", m.rpm, 196, m.short, m.learned, "CL" if m.closed else "OL",
+         round(m.flow * 60 / 453.59237, 4) if maf == "flow" else 3000 + 10 * m.rpm]
+        for m in drive(100, 0.1)
+    ]  # fmt: skip
+    banner = ["HP Tuners CSV Log File", "Version: 1.0", "", "[Log Information]",
+              "Creation Time: 8/2/2026 11:34:40 AM", "Notes: ", "", "[Channel Information]",
+              "0,12,5,6,7,3,16", ",".join(names), f"s,rpm,°F,%,%,,{maf_unit}", "",
+              "[Channel Data]"]  # fmt: skip
+    data = [",".join(str(cell) for cell in row) for row in rows]
+    return ("\r\n".join([*banner, *data]) + "\r\n").encode()
+
+
+def hp_tuners() -> bytes:
+    """A banner, sections with numbers, names and units of the channels, then the data."""
+    return _hp_tuners("Mass Airflow (SAE)", "lb/min", "flow")
+
+
+def hp_tuners_hz() -> bytes:
+    """A MAF sensor that answers in Hz: neither volts nor flow."""
+    return _hp_tuners("Mass Airflow Sensor", "Hz", "frequency")
+
+
+def megasquirt() -> bytes:
+    """Tabs, units below the names, a mark that the driver set, feedback as a share of the fuel."""
+    names = ["Time", "SecL", "RPM", "MAP", "TPS", "AFR", "MAT", "CLT", "EGO cor1", "MAF", "AFR Target"]
+    units = ["s", "sec", "RPM", "kPa", "%", "AFR", "°C", "°C", "%", "g/s", "AFR"]
+    rows: list[list[object]] = [list(units)]
+    for i, m in enumerate(drive(110, 0.07)):
+        if i == 40:
+            rows.append(["MARK 001 - Sun Aug 02 11:34:52 GMT 2026"])
+        rows.append(
+            [f"{m.t_s:.3f}", int(m.t_s), m.rpm, 45, 12.5, m.afr, 30, 88, 100 + m.short, m.flow, m.target]
+        )
+    return (
+        '"MS3 Format 0095.00"\n"Capture Date: Sun Aug 02 11:34:40 2026"\n' + table(names, rows, "\t")
+    ).encode()
+
+
+def bluedriver() -> bytes:
+    """UTF-16, a title and a date before the names."""
+    names = ["Time(s)", " Short Term Fuel Trim - Bank 1 (%)", " Long Term Fuel Trim - Bank 1 (%)",
+             " Mass Air Flow Rate (g/s)", " Engine RPM (rpm)"]  # fmt: skip
+    rows = [
+        [f"{m.t_s:.2f}", f" {m.short}", f" {m.learned}", f" {m.flow}", f" {m.rpm}"] for m in drive(70, 0.4)
+    ]
+    return ("BlueDriver Data Log\nAug 2, 2026\n" + table(names, rows)).encode("utf-16")
+
+
+def me7logger() -> bytes:
+    """A long preamble, three lines of names, and no trims: the lambda control is a factor."""
+    rows: list[list[object]] = [
+        [" sec.ms ", " rpm ", " g/s ", " - ", " V "],
+        ['"TIME"', '"EngineSpeed"', '"MassAirFlow"', '"LambdaControl"', '""'],
+    ]
+    rows += [[f"{m.t_s:9.3f}", f" {m.rpm} ", f" {m.flow} ", f" {1 + m.short / 100:.5f} ", f" {m.volts} "]
+             for m in drive(60, 0.05)]  # fmt: skip
+    names = ["TimeStamp", " nmot_w ", " mshfm_w ", " fr_w ", " uhfm_w "]
+    preamble = "#######\nLogfile created by ME7-Logger (made up)\n\nLogging with:    20 samples/second\n\n"
+    return (preamble + table(names, rows, ";")).encode()
+
+
+def vcds() -> bytes:
+    """Measuring blocks, each with a time of its own; names in two lines, one above the other."""
+    lines = ["Sunday,02,August,2026,11:34:40:00000-VCID:0,VCDS Version: made up", "000 000 000 X,,made up,",
+             "", ",Group A:,'003,,,Group B:,'032,,,",
+             ",,Engine Speed,Mass Air,,Lambda Control,Lambda Adapt.,MAF,Fuel System",
+             ",TIME,,Flow,TIME,Bank 1,Partial,Voltage,Status",
+             "Marker,STAMP, /min, g/s,STAMP, %, %, V,"]  # fmt: skip
+    lines += [
+        f",{m.t_s:.2f},{m.rpm},{m.flow},{m.t_s + 0.1:.2f},{m.short},{m.learned},{m.volts},"
+        f"{2 if m.closed else 4}"
+        for m in drive(75, 0.3)
+    ]
+    return ("\r\n".join(lines) + "\r\n").encode()
+
+
 SAMPLES = {
     "romraider.csv": romraider,
     "romraider_semicolon.csv": romraider_semicolon,
@@ -228,6 +355,15 @@ SAMPLES = {
     "obd_utf16.csv": obd_utf16,
     "stitched.csv": stitched,
     "unit_row.tsv": unit_row,
+    "torque.csv": torque,
+    "car_scanner.csv": car_scanner,
+    "obd_fusion.csv": obd_fusion,
+    "hp_tuners.csv": hp_tuners,
+    "hp_tuners_hz.csv": hp_tuners_hz,
+    "megasquirt.msl": megasquirt,
+    "bluedriver_utf16.csv": bluedriver,
+    "me7logger.csv": me7logger,
+    "vcds.csv": vcds,
 }
 
 if __name__ == "__main__":

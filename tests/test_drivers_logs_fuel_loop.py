@@ -57,6 +57,8 @@ def test_a_switch_is_believed_only_near_stoichiometric() -> None:
     [
         ("on", FuelLoop.CLOSED), ("OFF", FuelLoop.OPEN_LOAD), ("CL", FuelLoop.CLOSED), ("OL",
         FuelLoop.OPEN_LOAD),
+        ("CL: normal", FuelLoop.CLOSED), ("OL-Drive", FuelLoop.OPEN_LOAD), ("OL-Fault", FuelLoop.OPEN_FAULT),
+        ("CL-Fault", FuelLoop.CLOSED_FAULT),
         ("Closed loop, using oxygen sensor feedback to determine fuel mix", FuelLoop.CLOSED),
         ("Closed loop, using at least one oxygen sensor but there is a fault", FuelLoop.CLOSED_FAULT),
         ("Open loop due to insufficient engine temperature", FuelLoop.OPEN_COLD),

@@ -54,6 +54,8 @@ def _names(unit: Unit | None, *names: str, note: str = "") -> tuple[Alias, ...]:
 
 
 TIME = "time"
+FEEDBACK = "feedback"
+"""Note of a trim that MegaSquirt and its kin write as a share of the fuel: 100 is no correction."""
 
 ROLES: Mapping[str, Role] = {
     role.name: role
@@ -69,23 +71,24 @@ ROLES: Mapping[str, Role] = {
         Role("maf_gs", "flow", _names(
             GRAM_PER_S, "mass airflow", "mass air flow rate", "mass air flow", "maf sensor", "maf", "maf g/s",
             "maf rate", "air flow rate from mass air flow sensor", "maf corr final", "maf corr",
-            "mass airflow (sae)", "massairflow",
+            "mass airflow (sae)", "massairflow", "maf air flow rate", "mass air flow sensor",
         )),
-        Role("stft_pct", "percent", _names(
+        Role("stft_pct", "percent", (*_names(
             PERCENT, "a/f correction 1 (4-byte)", "a/f correction 1", "af correction 1", "afc",
             "fuel trim short term", "short term ft", "fuel correct", "f afr c %", "f afr c",
             "short term fuel trim bank 1", "fuel trim bank 1 short term",
             "short term fuel % trim - bank 1",
             "short term fuel trim (primary sensor)", "short term fuel trim - bank 1", "short term fuel trim",
-            "short fuel trim 1", "stft1", "stft b1", "stft",
-        )),
-        Role("ltft_pct", "percent", _names(
+            "short fuel trim 1", "stft1", "stft b1", "stft", "lambda control bank 1", "lambda control",
+        ), *_names(PERCENT, "ego cor1", "egocor1", "ego cor 1", "gego", note=FEEDBACK))),
+        Role("ltft_pct", "percent", (*_names(
             PERCENT, "a/f learning 1 (4-byte)", "a/f learning 1", "af learning 1", "afl",
             "fuel trim long term", "long term ft", "fuel learn", "f afr l %", "f afr l",
             "long term fuel trim bank 1", "fuel trim bank 1 long term",
             "long term fuel % trim - bank 1", "long term fuel trim - bank 1", "long term fuel trim",
-            "long fuel trim 1", "ltft1", "ltft b1", "ltft",
-        )),
+            "long fuel trim 1", "ltft1", "ltft b1", "ltft", "lambda adaptation partial",
+            "lambda adapt partial",
+        ), *_names(PERCENT, "long term fuel trim cor", note=FEEDBACK))),
         Role("fuel_loop", "state", (
             *_names(STATUS, "cl/ol fueling", "cl/ol", "cl/ol status", note="subaru"),
             *_names(STATUS, "fuel system status", "fuel status", "fuel system 1 status",

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drivers.logs.aliases import ROLES, TIME, Alias, Header, Role, header_of, without_brackets
+from drivers.logs.aliases import FEEDBACK, ROLES, TIME, Alias, Header, Role, header_of, without_brackets
 from drivers.logs.units import (
     AFR,
+    AROUND_100,
     BAR,
     CELSIUS,
     FAHRENHEIT,
@@ -18,6 +19,7 @@ from drivers.logs.units import (
     KPA,
     LAMBDA,
     MILLISECOND,
+    PERCENT,
     PSI,
     SECOND,
     STATUS,
@@ -36,6 +38,7 @@ HOTTEST_INTAKE_C = 65.0
 HOTTEST_COOLANT_C = 130.0
 LARGEST_LOAD_G_REV = 10.0
 LARGEST_LAMBDA = 4.0
+HIGHEST_FEEDBACK_TRIM_PCT = 50.0
 SLOWEST_STEP_S = 5.0
 """An unlabelled time that rises by this or more per row counts milliseconds: no logger is so slow."""
 
@@ -225,6 +228,8 @@ def _agree_on_temperature(
 def _unit(option: Candidate, values: HeadValues) -> tuple[Unit | None, str]:
     """The unit of a column, and how it was concluded: '' where the log or the name says it."""
     quantity = ROLES[option.role].quantity
+    if option.note == FEEDBACK:
+        return _feedback(values(option.index))
     if option.unit is not None and quantity != "mixture":
         return option.unit, ""
     known = values(option.index)
@@ -242,6 +247,13 @@ def _unit(option: Candidate, values: HeadValues) -> tuple[Unit | None, str]:
     if quantity == "state":
         return STATUS, ""
     return None, "nothing says its unit"
+
+
+def _feedback(values: Floats) -> tuple[Unit, str]:
+    known = values[np.isfinite(values)]
+    if known.size and float(np.median(known)) < HIGHEST_FEEDBACK_TRIM_PCT:
+        return PERCENT, f"taken as a trim because its values lie around {float(np.median(known)):.3g}"
+    return AROUND_100, ""
 
 
 def _temperature(role: str, known: Floats) -> tuple[Unit, str]:

@@ -18,6 +18,8 @@ NAMES_LINES = 3
 """After a line with this many known names only so many more are looked at: some logs name columns twice."""
 
 _DECIMAL_COMMA = re.compile(r'^\s*"?[+-]?\d+,\d+"?\s*[%A-Za-z]*\s*$')
+_SECTION = re.compile(rb"\s*(\[[^\]]*\])?[\s,]*$")
+"""Nothing, or the title of a section such as ``[Channel Data]``."""
 _NUMBER = re.compile(r"[-+]?[0-9]*[.,]?[0-9]*$")
 _KNOWN_NAMES = frozenset(alias.name for role in ROLES.values() for alias in role.aliases)
 
@@ -34,12 +36,6 @@ class Dialect:
     headers: tuple[Header, ...]
     known_names: int
 
-    @property
-    def long_format(self) -> bool:
-        """One value per row (``SECONDS;PID;VALUE;UNITS``) instead of one column per channel."""
-        names = [header.name for header in self.headers]
-        return "pid" in names and "value" in names
-
     def cells(self, line: bytes) -> list[str]:
         """The fields of one line."""
         return cells_of(line, self.separator)
@@ -52,6 +48,9 @@ def recognise(
 
     ``wanted`` are headers that the user named. ``decimal_comma`` None: found from the values.
     """
+    blocks = _measuring_blocks(lines)
+    if blocks is not None:
+        return blocks
     names = _best_names(lines, {header_of(text).name for text in wanted})
     if names is None:
         return None
@@ -66,6 +65,8 @@ def recognise(
             for header, unit in zip(headers, units, strict=True)
         ]
         data_line += 1
+    while data_line < len(lines) and _SECTION.match(lines[data_line]):
+        data_line += 1
     if decimal_comma is None:
         sample = lines[data_line : data_line + 50]
         decimal_comma = separator != "," and any(
@@ -73,6 +74,26 @@ def recognise(
         )
     decimal_comma = decimal_comma and separator != ","
     return Dialect(separator, decimal_comma, header_line, data_line, tuple(headers), names.known)
+
+
+def _measuring_blocks(lines: Sequence[bytes]) -> Dialect | None:
+    """The dialect of VCDS: names in two lines, one above the other, above units; a time for each block."""
+    for index, line in enumerate(lines[:HEADER_WITHIN_LINES]):
+        if index < 2 or not line.lstrip(b'" ').startswith(b"Mark"):
+            continue
+        units = cells_of(line, ",")
+        if not {"STAMP", "TIME"} & set(units):
+            continue
+        above = [cells_of(lines[at], ",") for at in (index - 2, index - 1)]
+        headers = []
+        for column, unit in enumerate(units):
+            words = [cells[column] for cells in above if column < len(cells) and cells[column]]
+            header = header_of(" ".join(words))
+            stated = "s" if unit in ("STAMP", "TIME") else unit
+            headers.append(Header(header.text, header.name, header.unit_text or stated))
+        known = sum(header.name in _KNOWN_NAMES for header in headers)
+        return Dialect(",", False, index, index + 1, tuple(headers), known)
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,12 @@ from collections.abc import Sequence
 from drivers.logs.aliases import Header
 
 _SIGNS = (
+    ("hp-tuners", re.compile(r"^HP Tuners CSV Log File|^\[Channel Information\]", re.IGNORECASE)),
+    ("megasquirt", re.compile(r"Capture Date:|^\"?MS[23\w]* ?Format|\bEGO cor ?1\b|\bGego\b", re.IGNORECASE)),
+    ("vcds", re.compile(r"VCDS Version|VCID:|^,?\"?Group [A-Z]:", re.IGNORECASE)),
+    ("torque", re.compile(r"GPS Time.*Device Time|Device Time.*\bG\(x\)", re.IGNORECASE)),
+    ("obd-fusion", re.compile(r"^#\s*StartTime", re.IGNORECASE)),
+    ("car-scanner", re.compile(r"^SECONDS;.*", re.IGNORECASE)),
     ("cobb", re.compile(r"\bAP Info:", re.IGNORECASE)),
     ("me7logger", re.compile(r"ME7-?Logger", re.IGNORECASE)),
     ("bluedriver", re.compile(r"BlueDriver", re.IGNORECASE)),
@@ -24,6 +30,13 @@ _SIGNS = (
 )
 
 UNKNOWN = "unknown"
+
+REFUSALS = {
+    "me7logger": "ME7-Logger writes the lambda control as factors (fr_w, frm_w), not as fuel trims in %",
+    "car-scanner": "Car Scanner writes names in the language of the phone: set it to English, or name them",
+    "megasquirt": "an ECU that computes air from pressure and speed has no MAF table to correct",
+}
+"""Why a log of such a program that lacks what is needed usually does."""
 
 
 def format_name(preamble: Sequence[str], headers: Sequence[Header], separator: str) -> str:

@@ -58,9 +58,10 @@ def code_of_text(text: str) -> float:
     """The OBD code that a word or sentence stands for; NaN where it stands for none."""
     plain = " ".join(re.sub(r"[^a-z0-9]+", " ", text.casefold()).split())
     faulty = "fault" in plain or "failure" in plain
-    if plain in ("on", "yes", "true", "cl") or plain.startswith("closed"):
+    first = plain.partition(" ")[0]
+    if plain in ("on", "yes", "true") or first in ("cl", "closed"):
         return float(FuelLoop.CLOSED_FAULT if faulty else FuelLoop.CLOSED)
-    if plain in ("off", "no", "false", "ol") or plain.startswith("open"):
+    if plain in ("off", "no", "false") or first in ("ol", "open"):
         if faulty:
             return float(FuelLoop.OPEN_FAULT)
         cold = "temperature" in plain or "cold" in plain or "insufficient" in plain

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from drivers.logs.aliases import ROLES, TIME, WORDS, Header
+from drivers.logs.aliases import FEEDBACK, ROLES, TIME, WORDS, Header
 from drivers.logs.columns import Candidate, Column, HeadValues, candidates, resolve, shortened, time_unit
 from drivers.logs.fuel_loop import (
     INFERRED_WITHIN,
@@ -25,6 +25,7 @@ SWITCH_ALONE = (
     "the commanded mixture is not logged: the closed-loop switch alone stays on while it is rich, "
     "so some samples may not be closed loop"
 )
+NO_LONG_TERM_TRIM = "long-term fuel trim: 0, because this kind of ECU has none"
 NO_FLAG = "the log has no closed-loop flag: the state is inferred, not measured"
 
 
@@ -34,18 +35,22 @@ class LayoutError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class LogLayout:
-    """``columns`` by role, without the time; ``time`` has its unit as seconds per number."""
+    """``columns`` by role, without the time; ``time`` has its unit as seconds per number.
+
+    Channels in ``zero`` have no column because what wrote the log has no such thing: they are 0.
+    """
 
     time: Column
     columns: Mapping[str, Column]
     coding: LoopCoding
     inferred: tuple[str, ...]
     warnings: tuple[str, ...]
+    zero: frozenset[str] = frozenset()
 
     @property
     def channels(self) -> tuple[str, ...]:
         """Channels that batches carry: one per column, and the state of the fuel loop in any case."""
-        return tuple(dict.fromkeys((*self.columns, "fuel_loop")))
+        return tuple(dict.fromkeys((*self.columns, *sorted(self.zero), "fuel_loop")))
 
     @property
     def converted(self) -> tuple[str, ...]:
@@ -59,7 +64,7 @@ class LogLayout:
 
 def _our_unit(column: Column) -> str:
     return {"time": "s", "temperature": "°C", "mixture": "lambda", "pressure": "kPa", "flow": "g/s",
-            "speed": "km/h", "voltage": "V"}[column.unit.quantity]  # fmt: skip
+            "speed": "km/h", "voltage": "V", "percent": "%"}[column.unit.quantity]  # fmt: skip
 
 
 def layout_of(headers: Sequence[Header], asked: Mapping[str, str], values: HeadValues) -> LogLayout:
@@ -76,6 +81,10 @@ def layout_of(headers: Sequence[Header], asked: Mapping[str, str], values: HeadV
     time = _time(found[TIME], values)
     chosen = resolve(found, values)
     coding, inferred, warnings = _coding(chosen.columns, values)
+    zero: frozenset[str] = frozenset()
+    if "ltft_pct" not in found:
+        zero = frozenset({"ltft_pct"})
+        inferred.append(NO_LONG_TERM_TRIM)
     if time[1]:
         chosen.inferred.insert(0, time[1])
     if "maf_v" not in chosen.columns:
@@ -86,6 +95,7 @@ def layout_of(headers: Sequence[Header], asked: Mapping[str, str], values: HeadV
         coding,
         (*chosen.inferred, *inferred),
         (*chosen.warnings, *warnings),
+        zero,
     )
 
 
@@ -115,6 +125,8 @@ def continued(layout: LogLayout, headers: Sequence[Header]) -> LogLayout:
 
 def _missing(found: Mapping[str, Sequence[Candidate]]) -> list[str]:
     needed = [role for role in (TIME, *NEEDED_TRIMS) if role not in found]
+    if any(option.note == FEEDBACK for option in found.get("stft_pct", ())) and "ltft_pct" in needed:
+        needed.remove("ltft_pct")
     if "maf_v" not in found and "maf_gs" not in found:
         needed.insert(0, "maf")
     return needed
@@ -133,6 +145,13 @@ def _what_is_missing(missing: Sequence[str], headers: Sequence[Header]) -> str:
             if any(difflib.SequenceMatcher(None, name, alias).ratio() > 0.72 for alias in aliases)
         ]
         near.extend(f"{names[name]!r} for {WORDS[role]}?" for name in close[:1])
+    if "maf" in missing:
+        for header in headers:
+            if header.unit is not None and header.unit.quantity == "frequency" and "air" in header.name:
+                return (
+                    f"{header.text} is a frequency (Hz): it is neither volts nor g/s, and no other column "
+                    f"is; columns found: {shortened(texts, 300)}"
+                )
     guess = f"; nearest: {' '.join(near)}" if near else ""
     return (
         f"no column for {', '.join(WORDS[role] for role in missing)}{guess}; "

@@ -13,7 +13,8 @@ from drivers.logs.errors import LogUnreadableError
 from drivers.logs.fuel_loop import LoopCoding
 from drivers.logs.layout import LayoutError, LogLayout
 from drivers.logs.line_grid import FRONT
-from drivers.logs.recognition import RecognisedLog, recognise_log
+from drivers.logs.long_format import LongFormat
+from drivers.logs.recognition import RecognisedLog, long_separator, recognise_log
 from drivers.logs.sampling import Sampler
 from drivers.logs.summary import LogSummary
 from drivers.logs.text_source import READ_BYTES, TextSource
@@ -119,12 +120,13 @@ class LogReader:
 
     def _samples(self) -> Iterator[SampleBatch]:
         blocks = self._text.blocks()
-        head = b""
-        for block in blocks:
-            head += block[len(FRONT) :]
-            if len(head) >= HEAD_BYTES:
-                break
-        recognised = self._recognise(head)
+        head = _head_of(blocks)
+        long = long_separator(head)
+        if long is not None:
+            first = head if len(head) <= HEAD_BYTES else head[: head.rfind(b"\n", 0, HEAD_BYTES) + 1]
+            blocks = LongFormat(first, long).blocks(chain((FRONT + head,), blocks))
+            head = _head_of(blocks)
+        recognised = self._recognise(head, "" if long is None else "car-scanner")
         self._first_layout, self._sampler = recognised.layout, Sampler(recognised.layout, self._wanted)
         for block in chain((recognised.body,), blocks):
             for rows in recognised.rows(block):
@@ -135,9 +137,9 @@ class LogReader:
         if last is not None:
             yield last
 
-    def _recognise(self, head: bytes) -> RecognisedLog:
+    def _recognise(self, head: bytes, long_name: str) -> RecognisedLog:
         try:
-            recognised = recognise_log(head, HEAD_BYTES, self._asked, self._decimal_comma)
+            recognised = recognise_log(head, HEAD_BYTES, self._asked, self._decimal_comma, long_name)
         except (LayoutError, ColumnError) as error:
             raise LogUnreadableError(self.name, str(error)) from error
         if self._require_flag and recognised.layout.coding is LoopCoding.NONE:
@@ -163,3 +165,13 @@ class LogReader:
         if self._text.ended_early:
             met.append(self._text.ended_early)
         return met
+
+
+def _head_of(blocks: Iterator[bytes]) -> bytes:
+    """What a log begins with, taken from its blocks."""
+    head = b""
+    for block in blocks:
+        head += block[len(FRONT) :]
+        if len(head) >= HEAD_BYTES:
+            break
+    return head

@@ -8,14 +8,15 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from drivers.logs.dialect import Dialect, recognise
-from drivers.logs.formats import format_name
+from drivers.logs.dialect import SEPARATORS, Dialect, recognise
+from drivers.logs.formats import REFUSALS, format_name
 from drivers.logs.layout import LayoutError, LogLayout, continued, layout_of
 from drivers.logs.line_grid import FRONT, cells_of, decoded
 from drivers.logs.rows import Rows, grid_of, rows_in, rows_of
 from lowmaf.samples import Floats
 
 HEAD_ROWS = 2000
+_NAMES_WITHIN = 200
 MISFITS_PER_ROW = 4
 """With so many rows that do not fit the names to one that does, the names are not those of the rows."""
 
@@ -70,10 +71,26 @@ class RecognisedLog:
         self.dialect = again
 
 
+def long_separator(head: bytes) -> str | None:
+    """What separates the fields of a log with one value per row; None for any other log."""
+    names = head[:_NAMES_WITHIN].partition(b"\n")[0]
+    for separator in SEPARATORS:
+        words = [cell.casefold() for cell in cells_of(names, separator)]
+        if words[:3] == ["seconds", "pid", "value"]:
+            return separator
+    return None
+
+
 def recognise_log(
-    head: bytes, head_bytes: int, asked: Mapping[str, str], decimal_comma: bool | None
+    head: bytes,
+    head_bytes: int,
+    asked: Mapping[str, str],
+    decimal_comma: bool | None,
+    long_name: str = "",
 ) -> RecognisedLog:
     """Recognises a log from the first ``head_bytes`` of ``head``, which holds whole lines.
+
+    ``long_name`` is the format where the log had one value per row and was turned into columns.
 
     Raises:
         LayoutError: it is no log, or one that cannot give a table; says why.
@@ -86,11 +103,6 @@ def recognise_log(
     dialect = recognise(lines, decimal_comma, tuple(asked.values()))
     if dialect is None:
         raise LayoutError(f"no line names columns: the file begins with {decoded(head[:60].strip())!r}")
-    if dialect.long_format:
-        raise LayoutError(
-            "one value per row (SECONDS, PID, VALUE, as Car Scanner writes it): export it with one column "
-            "per channel"
-        )
     at = sum(len(line) + 1 for line in lines[: dialect.data_line])
     first_rows = b"\n".join(lines[dialect.data_line : dialect.data_line + HEAD_ROWS])
     rows = rows_of(FRONT + first_rows + b"\n", dialect)
@@ -98,11 +110,15 @@ def recognise_log(
     def values(index: int) -> Floats:
         return rows.column(index).values if len(rows) else np.empty(0)
 
-    layout = layout_of(dialect.headers, asked, values)
+    preamble = [decoded(line) for line in lines[: dialect.header_line]]
+    name = long_name or format_name(preamble, dialect.headers, dialect.separator)
+    try:
+        layout = layout_of(dialect.headers, asked, values)
+    except LayoutError as error:
+        usual = REFUSALS.get(name, "") if str(error).startswith("no column for") else ""
+        raise LayoutError(f"{usual}; {error}" if usual else str(error)) from error
     if sum(rows.unusable.values()) >= MISFITS_PER_ROW * len(rows):
         _refuse_rows(dialect, lines)
-    preamble = [decoded(line) for line in lines[: dialect.header_line]]
-    name = format_name(preamble, dialect.headers, dialect.separator)
     return RecognisedLog(name, dialect, layout, FRONT + head[at:], _is_utf8(looked_at))
 
 

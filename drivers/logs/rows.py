@@ -20,6 +20,9 @@ _GLUED = re.compile(
     r"\s*(?:%|°\s*[CFcf]?|[A-Za-zµλ][A-Za-zµλ/%]{0,9})?"
 )
 
+_NOTHING = frozenset({b"", b"-", b"--", b"n/a", b"na", b"nan", b"null", b"none"})
+"""What loggers write where nothing was measured."""
+
 ReadWord = Callable[[str], float]
 """What a text that is no number stands for, NaN where it stands for nothing."""
 
@@ -80,7 +83,7 @@ class Rows:
                 number = number_of(decoded(field))
                 known[field] = (number, False) if np.isfinite(number) else (read_word(decoded(field)), True)
             values[row], from_word[row] = known[field]
-            lost += bool(field.strip()) and not np.isfinite(values[row])
+            lost += not np.isfinite(values[row]) and field.strip().strip(b"\"'").lower() not in _NOTHING
         return Cells(values, from_word, lost)
 
     def stamps(self, index: int, seconds_per_unit: float) -> tuple[Floats, Floats | None]:

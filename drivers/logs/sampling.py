@@ -38,8 +38,7 @@ class Sampler:
 
     ``rows``, ``unusable`` and ``lost`` (fields that are neither empty nor understood, by header) count
     what was met; ``gaps``, ``duration_s`` and ``driven_s`` (without the gaps) describe the time.
-    Columns that are neither ``wanted`` (None: all are) nor needed to tell the state of the fuel loop are
-    not read.
+    Columns that are neither ``wanted`` (None: all are) nor needed for any correction are not read.
     """
 
     def __init__(self, layout: LogLayout, wanted: Collection[str] | None = None) -> None:
@@ -53,8 +52,7 @@ class Sampler:
         self._not_driven_s = 0.0
         self._first_s = 0.0
         needed = set(layout.channels if wanted is None else wanted) | _NEEDED_FOR_LOOP[layout.coding]
-        if "maf_v" not in layout.columns:
-            needed.add("maf_gs")
+        needed |= {"stft_pct", "ltft_pct", "maf_v" if "maf_v" in layout.columns else "maf_gs"}
         self._channels = tuple(name for name in layout.channels if name in needed)
         self._inferring = layout.coding is LoopCoding.NONE
         self._time_line = TimeLine()
@@ -129,7 +127,7 @@ class Sampler:
         for name in self._channels:
             column = layout.columns.get(name)
             if column is None:
-                channels[name] = np.full(count, np.nan)
+                channels[name] = np.full(count, 0.0 if name in layout.zero else np.nan)
             elif name != "fuel_loop":
                 cells = rows.column(column.index)
                 self.lost[column.header.text] += cells.lost

@@ -27,6 +27,7 @@ class Unit:
 VOLT = Unit("voltage", "V")
 GRAM_PER_S = Unit("flow", "g/s")
 PERCENT = Unit("percent", "%")
+AROUND_100 = Unit("percent", "% of the fuel (100: no correction)", 1.0, -100.0)
 CELSIUS = Unit("temperature", "°C")
 FAHRENHEIT = Unit("temperature", "°F", 1.0 / 1.8, -32.0 / 1.8)
 KPA = Unit("pressure", "kPa")
@@ -46,7 +47,7 @@ SWITCH = Unit("state", "on/off")
 _SPELLINGS: Mapping[Unit, tuple[str, ...]] = {
     VOLT: ("v", "volt", "volts"),
     Unit("voltage", "mV", 0.001): ("mv",),
-    GRAM_PER_S: ("g/s", "g/sec", "gm/s", "gm/sec", "gram/s", "grams/s", "grams/sec", "gps"),
+    GRAM_PER_S: ("g/s", "g/sec", "gr/s", "gm/s", "gm/sec", "gram/s", "grams/s", "grams/sec", "gps"),
     Unit("flow", "kg/h", 1.0 / 3.6): ("kg/h", "kg/hr"),
     Unit("flow", "lb/min", 453.59237 / 60.0): ("lb/min", "lbs/min", "lb/m"),
     PERCENT: ("%", "percent", "pct"),
@@ -63,7 +64,7 @@ _SPELLINGS: Mapping[Unit, tuple[str, ...]] = {
     SECOND: ("s", "sec", "secs", "second", "seconds"),
     MILLISECOND: ("ms", "msec", "millisecond", "milliseconds"),
     MICROSECOND: ("us", "µs", "usec"),
-    PER_MIN: ("rpm", "1/min", "r/min"),
+    PER_MIN: ("rpm", "1/min", "/min", "r/min"),
     KM_PER_H: ("km/h", "kph", "kmh"),
     Unit("speed", "mph", 1.609344): ("mph",),
     Unit("speed", "m/s", 3.6): ("m/s",),
@@ -85,5 +86,6 @@ def unit_of(text: str) -> Unit | None:
 
     Degree signs that an encoding destroyed (``�F``, ``Â°C``) are ignored.
     """
+    text = text.replace("℃", "°C").replace("℉", "°F").replace("*", "")
     plain = re.sub(r"[^\x20-\x7eµλ°]", "", text.strip().casefold()).strip()
     return _BY_SPELLING.get(plain) or _BY_SPELLING.get(plain.lstrip("°").strip())
