@@ -17,6 +17,7 @@ import can
 from drivers.base import DeviceUnavailableError, DriverError, FrameError, LinkInUseError
 from drivers.clock import Clock
 from drivers.isotp import IsoTp, quoted
+from drivers.slcan_bus import SlcanBus
 
 READ_SERVICES = frozenset({0x01, 0x09, 0xA8, 0xAA})
 """OBD current data and vehicle information; SSM read addresses and identification."""
@@ -56,13 +57,15 @@ class Answer:
 
 
 def open_bus(interface: str, channel: str, bitrate: int) -> can.BusABC:
-    """Opens a python-can bus; ``bitrate`` 0 leaves the adapter's own.
+    """Opens a python-can bus; ``bitrate`` 0 leaves the adapter's own. ``slcan`` is one of ours.
 
     Raises:
         DeviceUnavailableError: the interface, its Python backend or its channel is not there.
     """
     settings: dict[str, Any] = {"bitrate": bitrate} if bitrate else {}
     try:
+        if interface == "slcan":
+            return SlcanBus(channel, bitrate)
         return can.Bus(channel=channel, interface=interface, ignore_config=True, **settings)
     except (can.CanError, OSError, ImportError, ValueError, TypeError, AttributeError) as error:
         # backends raise what their libraries raise; all of it means that the bus cannot be had now

@@ -17,6 +17,7 @@ from drivers.can_link import CanLink, LinkStoppedError, NoAnswerError, RefusedEr
 from drivers.clock import Clock
 from drivers.handoff import EndOfItemsError, Handoff
 from drivers.options import option, parse_options
+from drivers.slcan_bus import check_place
 from lowmaf.samples import SampleBatch
 
 _DELIVER_S = 0.04  # wall time over which samples are gathered into one batch
@@ -76,6 +77,8 @@ class PolledCan:
 
     def __init__(self, options: Mapping[str, object], clock: Clock) -> None:
         self.options = parse_options(CanOptions, self.name, options)
+        if self.options.interface == "slcan":
+            check_place(self.options.channel, self.options.bitrate)
         self.counts = LinkCounts()
         self.reading: Reading | None = None
         self._clock = clock
