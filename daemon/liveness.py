@@ -10,12 +10,15 @@ from dataclasses import replace
 from lowmaf.filters import Filters
 from lowmaf.samples import CHANNELS
 from lowmaf.verdicts import Verdict
-from web.board import LinkStatus, LiveReading
+from web.board import LinkEvent, LinkStatus, LiveReading
 
 STALE_S = 10.0
 """A link that is said to run but brought no sample for this long is unhealthy."""
 QUIET_S = 5.0
 """After this long without an accepted sample the page says why."""
+
+HISTORY = 20
+"""Changes of the link's state that are remembered."""
 
 
 class Liveness:
@@ -28,6 +31,7 @@ class Liveness:
         self._accepted_s = self._started_s
         self._link = LinkStatus("connecting", "starting", "", 0.0)
         self._link_since_s = self._started_s
+        self._history: deque[tuple[float, str, str]] = deque(maxlen=HISTORY)
 
     def arrived(self, samples: int) -> None:
         """Samples came."""
@@ -41,6 +45,7 @@ class Liveness:
         """The connection's state in words; counts reconnections."""
         if state != self._link.state:
             self._link_since_s = self._now_s()
+            self._history.append((self._link_since_s, state, words))
         self._link = LinkStatus(state, words, driver, 0.0, self._link.reconnects + int(reconnected))
 
     @property
@@ -50,7 +55,9 @@ class Liveness:
     @property
     def link(self) -> LinkStatus:
         """The connection, with how long it has been so."""
-        return replace(self._link, since_s=self._now_s() - self._link_since_s)
+        now_s = self._now_s()
+        history = tuple(LinkEvent(state, words, now_s - at_s) for at_s, state, words in self._history)
+        return replace(self._link, since_s=now_s - self._link_since_s, history=history)
 
     @property
     def running(self) -> bool:

@@ -9,10 +9,19 @@ import random
 from collections.abc import Awaitable, Callable
 
 from daemon.hub import Hub
-from drivers.base import DeviceUnavailableError, Driver
+from drivers.base import DeviceUnavailableError, Driver, LinkInUseError
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
+PARKED_AFTER_S = 600.0
+"""A car that was away for so long is parked: it is asked once in :data:`PARKED_WAIT_S` from then on."""
+PARKED_WAIT_S = 60.0
+IN_USE_WAIT_S = 60.0
+"""Silence that another tester on the bus is given."""
+FIND_LIMIT_S = 60.0
+"""A driver that has no first sample in this time is stuck, whatever it waits for."""
+SILENT_LIMIT_S = 15.0
+"""A driver that brought no sample for this long is stuck: longer than any driver waits by itself."""
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +36,8 @@ class Supervisor:
         *,
         wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
         draw: Callable[[], float] = random.random,
+        find_limit_s: float = FIND_LIMIT_S,
+        silent_limit_s: float = SILENT_LIMIT_S,
     ) -> None:
         """``draw`` gives numbers from 0 to 1 that spread retries, so that daemons do not march in step."""
         self._make_driver = make_driver
@@ -35,6 +46,10 @@ class Supervisor:
         self._draw = draw
         self._failures = 0
         self._failure = ""
+        self._in_use = False
+        self._away_s = 0.0
+        self._find_limit_s = find_limit_s
+        self._silent_limit_s = silent_limit_s
 
     async def run(self) -> None:
         """Follows the source until cancelled, or until it has ended for good (a recorded log)."""
@@ -70,7 +85,7 @@ class Supervisor:
             if following.done():
                 following.result()
         except DeviceUnavailableError as error:
-            self._note_failure(str(error))
+            self._note_failure(str(error), in_use=isinstance(error, LinkInUseError))
             return False
         else:
             return True
@@ -86,21 +101,62 @@ class Supervisor:
             await self._hub.pause_changed.wait()
 
     async def _follow(self, driver: Driver) -> None:
+        """Hands samples on; the one place that notices when none come any more.
+
+        Raises:
+            DeviceUnavailableError: the device is not there or was lost, or the driver is stuck.
+        """
         async with contextlib.aclosing(driver.batches()) as batches:
+            limit_s = self._find_limit_s
             first = True
-            async for batch in batches:
+            while True:
+                try:
+                    async with asyncio.timeout(limit_s) as limit:
+                        batch = await anext(batches)
+                except StopAsyncIteration:
+                    return
+                except TimeoutError:
+                    if not limit.expired():
+                        raise
+                    raise DeviceUnavailableError(
+                        f"{driver.describe()}: no sample for {limit_s:g} s, so it is opened anew"
+                    ) from None
                 if first:
-                    first = False
+                    first, limit_s = False, self._silent_limit_s
                     await self._hub.begin_session(driver.name)
                     self._note_success(driver)
                 self._hub.take(batch)
 
     async def _back_off(self, driver: Driver) -> None:
-        longest = min(FIRST_WAIT_S * 2.0 ** (self._failures - 1), LONGEST_WAIT_S)
-        self._hub.set_link("waiting", f"waiting for the car: {self._failure}", driver.name)
-        await self._wait(longest * (0.5 + 0.5 * self._draw()))
+        """Waits before the next try, or until the user wants a pause."""
+        wait_s = self._next_wait_s()
+        if self._in_use:
+            words = f"silent for {wait_s:.0f} s: {self._failure}"
+        elif self._away_s >= PARKED_AFTER_S:
+            words = f"parked, looking for the car once a minute: {self._failure}"
+        else:
+            words = f"waiting for the car: {self._failure}"
+        self._hub.set_link("waiting", words, driver.name)
+        self._away_s += wait_s
+        waiting = asyncio.ensure_future(self._wait(wait_s))
+        pausing = asyncio.create_task(self._pause_wanted(), name="pause")
+        try:
+            await asyncio.wait((waiting, pausing), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (waiting, pausing):
+                task.cancel()
+            await asyncio.gather(waiting, pausing, return_exceptions=True)
 
-    def _note_failure(self, why: str) -> None:
+    def _next_wait_s(self) -> float:
+        if self._in_use:
+            return IN_USE_WAIT_S
+        if self._away_s >= PARKED_AFTER_S:
+            return PARKED_WAIT_S
+        longest = min(FIRST_WAIT_S * 2.0 ** (self._failures - 1), LONGEST_WAIT_S)
+        return longest * (0.5 + 0.5 * self._draw())
+
+    def _note_failure(self, why: str, *, in_use: bool) -> None:
+        self._in_use = in_use
         if not self._failures:
             logger.warning("source lost: %s; trying again until it is back", why)
         self._failures = min(self._failures + 1, 16)
@@ -111,3 +167,4 @@ class Supervisor:
             logger.info("source is back: %s", driver.describe())
         self._hub.set_link("running", driver.describe(), driver.name, reconnected=self._failures > 0)
         self._failures = 0
+        self._away_s = 0.0

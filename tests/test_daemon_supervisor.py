@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import AsyncGenerator
 
@@ -11,8 +12,8 @@ import pytest
 from test_daemon_hub import MemoryStore, settings, steady
 
 from daemon.hub import Hub
-from daemon.supervisor import LONGEST_WAIT_S, Supervisor
-from drivers.base import DeviceUnavailableError
+from daemon.supervisor import IN_USE_WAIT_S, LONGEST_WAIT_S, PARKED_AFTER_S, PARKED_WAIT_S, Supervisor
+from drivers.base import DeviceUnavailableError, LinkInUseError
 from lowmaf.samples import SampleBatch
 from web.board import Command
 
@@ -108,6 +109,72 @@ async def test_pause_closes_the_port_and_resume_opens_it_again() -> None:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert second.open == 0
+
+
+async def test_a_car_that_stays_away_is_asked_once_a_minute_and_at_once_again_later() -> None:
+    gone = [Script([DeviceUnavailableError("ignition off")]) for _ in range(60)]
+    hub, _, supervisor, waits = supervised([*gone, Script([1.0, DeviceUnavailableError("unplugged")]),
+                                            Script([1.0])])  # fmt: skip
+    words: list[str] = []
+    set_link = hub.set_link
+    hub.set_link = lambda state, said, driver, **more: (
+        words.append(said),
+        set_link(state, said, driver, **more),
+    )
+    await asyncio.wait_for(supervisor.run(), 5.0)
+    away = np.cumsum(waits[:60])
+    quick = int(np.searchsorted(away, PARKED_AFTER_S)) + 1
+    assert max(waits[:quick]) == LONGEST_WAIT_S
+    assert set(waits[quick:60]) == {PARKED_WAIT_S}
+    assert "parked, looking for the car once a minute: ignition off" in words
+    assert waits[60] == 0.5
+
+
+async def test_another_tester_is_given_a_minute_of_silence() -> None:
+    hub, _, supervisor, waits = supervised([Script([1.0, LinkInUseError("another tester is on bus can0")]),
+                                            Script([1.0])])  # fmt: skip
+    await asyncio.wait_for(supervisor.run(), 5.0)
+    assert waits == [IN_USE_WAIT_S]
+    (said,) = [event.words for event in hub.status().link.history if event.state == "waiting"]
+    assert said == "silent for 60 s: another tester is on bus can0"
+
+
+@pytest.mark.parametrize("stuck", [Script([None]), Script([1.0, None])], ids=["at once", "later"])
+async def test_a_driver_that_brings_nothing_more_is_opened_anew(stuck: Script) -> None:
+    store = MemoryStore()
+    hub = Hub(settings(), store)
+    drivers = iter([stuck, Script([1.0])])
+
+    async def wait(_: float) -> None:
+        await asyncio.sleep(0)
+
+    supervisor = Supervisor(lambda: next(drivers), hub, wait=wait, find_limit_s=0.05, silent_limit_s=0.05)
+    await asyncio.wait_for(supervisor.run(), 5.0)
+    assert stuck.open == 0
+    history = hub.status().link.history
+    assert [event.state for event in history][-3:] == ["waiting", "running", "ended"]
+    assert "a scripted source: no sample for 0.05 s, so it is opened anew" in history[-3].words
+    assert all(earlier.age_s >= later.age_s for earlier, later in itertools.pairwise(history))
+
+
+async def test_a_pause_is_heeded_while_waiting_for_the_car() -> None:
+    store = MemoryStore()
+    hub = Hub(settings(), store)
+    asked = asyncio.Event()
+
+    async def wait(_: float) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    supervisor = Supervisor(lambda: Script([DeviceUnavailableError("ignition off")]), hub, wait=wait)
+    running = asyncio.create_task(supervisor.run())
+    try:
+        await asyncio.wait_for(asked.wait(), 5.0)
+        await hub.command(Command("pause"))
+        await until(hub, "paused")
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_a_bug_in_a_driver_is_not_swallowed() -> None:

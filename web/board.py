@@ -13,14 +13,27 @@ from lowmaf.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True)
+class LinkEvent:
+    """A change of the connection's state, ``age_s`` seconds ago."""
+
+    state: str
+    words: str
+    age_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class LinkStatus:
-    """The connection to the car. ``state`` is one of: connecting, running, waiting, paused, ended."""
+    """The connection to the car. ``state`` is one of: connecting, running, waiting, paused, ended.
+
+    ``history`` holds the newest changes of state, the last one last.
+    """
 
     state: str
     words: str
     driver: str
     since_s: float
     reconnects: int = 0
+    history: Sequence[LinkEvent] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,13 @@ def status_document(status: Status, counts: SampleCounts, streams: int) -> dict[
     return {
         "version": status.version,
         "uptime_s": status.uptime_s,
-        "link": _link(status.link),
+        "link": {
+            **_link(status.link),
+            "history": [
+                {"state": event.state, "words": event.words, "age_s": event.age_s}
+                for event in status.link.history
+            ],
+        },
         "session": status.session,
         "sample_rate_hz": status.sample_rate_hz,
         "last_sample_age_s": status.last_sample_age_s,
