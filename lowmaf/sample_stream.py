@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -131,9 +132,10 @@ class SampleStream:
     def _rows(self) -> Rows:
         """Past and waiting samples; those that came since the last call are judged first."""
         if self._fresh:
-            fresh = self._judged_alone(SampleBatch.concatenate(self._fresh))
+            for _, batches in itertools.groupby(self._fresh, lambda batch: batch.delivered):
+                fresh = self._judged_alone(SampleBatch.concatenate(batches))
+                self._judged = fresh if self._judged is None else Rows.concatenate([self._judged, fresh])
             self._fresh = []
-            self._judged = fresh if self._judged is None else Rows.concatenate([self._judged, fresh])
         assert self._judged is not None
         return self._judged
 

@@ -72,8 +72,9 @@ def test_any_chunking_gives_the_same_verdicts_and_sums(
     estimator: str, seed: int, cuts: list[int], lossy: bool
 ) -> None:
     batch = drive(seed, lossy=lossy)
-    whole = run([batch], estimator)
-    parts = run(chunked(batch, cuts), estimator)
+    filters = Filters(max_maf_slope_v_s=0.5) if seed % 2 else Filters()
+    whole = run([batch], estimator, filters)
+    parts = run(chunked(batch, cuts), estimator, filters)
     assert whole.verdict_counts() == parts.verdict_counts()
     assert same_sums(whole.learned.sums, parts.learned.sums)
     np.testing.assert_array_equal(whole.snapshot().correction_pct, parts.snapshot().correction_pct)
@@ -198,6 +199,24 @@ def test_flow_without_voltage_is_placed_by_inverting_the_table() -> None:
     by_volts = run([batch]).snapshot()
     np.testing.assert_allclose(by_flow.correction_pct, by_volts.correction_pct, atol=1e-6)
     assert "voltage_from_flow" in [warning.code for warning in by_flow.warnings]
+
+
+def test_a_channel_that_is_given_up_during_a_drive_switches_its_filter_off_from_there() -> None:
+    batch = drive(8, seconds=120)
+    half = len(batch) // 2
+    later = batch.slice(half, len(batch))
+    without = SampleBatch(later.t_s, {name: c for name, c in later.channels.items() if name != "ect_c"})
+    for size in (1, 7, half):
+        pipeline = Pipeline(TABLE, filters=Filters(min_ect_c=150.0))
+        for part in (batch.slice(0, half), without):
+            for start in range(0, len(part), size):
+                pipeline.feed(part.slice(start, min(start + size, len(part))))
+        pipeline.finish()
+        counts = pipeline.counts()
+        assert counts.rejected["channel_missing"] == 0
+        assert counts.rejected["cold_engine"] > 0
+        assert counts.accepted > 0
+        assert counts.accepted + sum(counts.rejected.values()) == len(batch)
 
 
 @pytest.mark.parametrize("estimator", ["curve", "nearest"])
