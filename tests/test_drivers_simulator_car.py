@@ -208,7 +208,8 @@ def test_the_loop_does_not_ring() -> None:
 
 def test_learning_moves_the_mean_to_the_long_term_trim() -> None:
     batch, _ = drive(
-        replace(QUIET, table_error=TableError.HOUSING, ltft_known=0.0, drive=DriveKind.CITY), 900.0
+        replace(QUIET, table_error=TableError.HOUSING, ltft_known=0.0, ltft_rate=0.02, drive=DriveKind.CITY),
+        900.0,
     )
     closed = settled(batch)
     late = closed & (batch.t_s > 600.0)
