@@ -227,7 +227,8 @@ def torque() -> bytes:
         clock = f"{int(m.t_s) // 3600:02}:{int(m.t_s) // 60 % 60:02}:{m.t_s % 60:06.3f}"
         state = "CL: normal" if i % 2 else "Closed loop"
         rows.append([f"Sun Aug 02 {clock[:8]} GMT+01:00 2026", f"02-Aug-2026 {clock}", "8.5", "0.1", "88",
-                     "31.4", m.rpm, m.learned, m.short, state if m.closed else "Open loop", "-" if i == 7 else m.flow,
+                     "31.4", m.rpm, m.learned, m.short, state if m.closed else "Open loop",
+                     "-" if i == 7 else m.flow,
                      30])  # fmt: skip
     return table(names, rows).encode()
 

@@ -17,7 +17,7 @@ from daemon.progress import ProgressBar
 from daemon.report import text_report
 from drivers.logs.aliases import ROLES
 from drivers.logs.errors import LogUnreadableError
-from drivers.logs.reader import LogReader
+from drivers.logs.opening import RecordedDrive, open_log
 from drivers.logs.summary import LogSummary
 from lowmaf.document import flash_refusals, table_document
 from lowmaf.filters import FilterError, Filters
@@ -32,6 +32,9 @@ from lowmaf.table_text import (
 )
 
 STDIN = "-"
+USED_CHANNELS = frozenset(
+    ("maf_v", "stft_pct", "ltft_pct", "fuel_loop", "lambda_", "lambda_target", "rpm", "iat_c")
+)
 FORMATS = ("text", "json", "csv", "romraider", "romraider-selection")
 
 
@@ -44,7 +47,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "  lowmaf replay drive.csv --filters min_ect_c=60 max_iat_c=50 --columns maf_v='MAF sensor (V)'"
     )
     add = parser.add_argument
-    add("logs", nargs="+", metavar="LOG", help="recorded logs, .csv, .gz or .zip; - reads standard input")
+    add(
+        "logs", nargs="+", metavar="LOG",
+        help="recorded logs or CAN recordings, also as .gz or .zip; - reads standard input",
+    )  # fmt: skip
     add(
         "--maf-table", type=Path, metavar="FILE", help="the MAF table in the ECU while the logs were recorded"
     )
@@ -134,12 +140,13 @@ def _replay(options: argparse.Namespace, pipeline: Pipeline, columns: Mapping[st
     failures: list[LogUnreadableError] = []
     bar = ProgressBar(sys.stderr, len(options.logs))
     for drive, log in enumerate(options.logs, start=1):
-        reader = LogReader(
+        reader = open_log(
             _source(log),
             "stdin" if log == STDIN else log,
             columns=columns,
             require_flag=options.require_flag,
             decimal_comma=True if options.decimal_comma else None,
+            channels=_channels_used(pipeline),
         )
         try:
             _feed(reader, pipeline, drive, bar)
@@ -153,7 +160,7 @@ def _replay(options: argparse.Namespace, pipeline: Pipeline, columns: Mapping[st
     return Replayed(snapshot, tuple(summaries), tuple(failures))
 
 
-def _feed(reader: LogReader, pipeline: Pipeline, drive: int, bar: ProgressBar) -> None:
+def _feed(reader: RecordedDrive, pipeline: Pipeline, drive: int, bar: ProgressBar) -> None:
     begun = False
     try:
         for batch in reader.batches():
@@ -169,6 +176,11 @@ def _feed(reader: LogReader, pipeline: Pipeline, drive: int, bar: ProgressBar) -
     except OSError as error:
         raise WorkError(f"{reader.name}: reading failed: {error.strerror or error}") from error
     pipeline.finish()
+
+
+def _channels_used(pipeline: Pipeline) -> frozenset[str]:
+    """Channels that verdicts and the table are made of; the others need not be read."""
+    return USED_CHANNELS | pipeline.filters.channels_needed().keys()
 
 
 def _source(log: str) -> Path | BinaryIO:

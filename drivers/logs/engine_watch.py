@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
 from lowmaf.samples import SampleBatch
 
 RUNNING_RPM = 200.0
+WAITING_SAMPLES = 200_000
+"""While an engine has not run yet its samples wait, so that a log without any is refused as a whole."""
 _AIR = ("maf_v", "maf_gs")
 
 
@@ -34,6 +36,21 @@ class EngineWatch:
                     self._fastest_rpm = max(self._fastest_rpm, float(known.max()))
                 if name != "fuel_loop" and known.any():
                     self._moved.add(name)
+
+    def running(self, batches: Iterable[SampleBatch]) -> Iterator[SampleBatch]:
+        """The same batches, but none before the engine has run, or far too many samples wait."""
+        waiting: list[SampleBatch] = []
+        passes = False
+        for batch in batches:
+            if passes:
+                yield batch
+                continue
+            self.look(batch)
+            waiting.append(batch)
+            passes = self.alive or self._samples > WAITING_SAMPLES
+            if passes:
+                yield from waiting
+                waiting.clear()
 
     @property
     def alive(self) -> bool:

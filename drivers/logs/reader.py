@@ -22,8 +22,6 @@ from lowmaf.samples import SampleBatch
 
 HEAD_BYTES = 256 * 1024
 """What is looked at before the first sample is given: format, columns, units that no header states."""
-WAITING_SAMPLES = 200_000
-"""While an engine has not run yet its samples wait, so that a log without any is refused as a whole."""
 
 
 class LogReader:
@@ -100,18 +98,7 @@ class LogReader:
                 yielded then, unless its engine stood still for very long first.
         """
         watch = EngineWatch()
-        waiting: list[SampleBatch] = []
-        count = 0
-        for batch in self._samples():
-            if watch.alive or count > WAITING_SAMPLES:
-                yield batch
-                continue
-            watch.look(batch)
-            waiting.append(batch)
-            count += len(batch)
-            if watch.alive or count > WAITING_SAMPLES:
-                yield from waiting
-                waiting.clear()
+        yield from watch.running(self._samples())
         if not watch.alive:
             assert self._sampler is not None
             reason = watch.reason(self.summary.columns)
