@@ -14,6 +14,7 @@ DRIVERS: Mapping[str, tuple[str, str]] = {
     "ssm-kline": ("drivers.ssm_kline", "SsmKline"),
     "ssm-can": ("drivers.ssm_can", "SsmCan"),
     "obd-can": ("drivers.obd_can", "ObdCan"),
+    "elm327": ("drivers.elm327", "Elm327"),
     "simulator": ("drivers.simulator.source", "Simulator"),
 }
 """Module and class of every driver; the class is called with the options and a clock."""

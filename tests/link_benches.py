@@ -12,6 +12,7 @@ from drivers.clock import Clock, ScaledClock, WallClock
 from drivers.simulator.car import Car
 from drivers.simulator.ecu import SimulatedEcu
 from drivers.simulator.ecu_answers import EcuAnswers
+from drivers.simulator.elm_adapter import ElmAdapter, ElmHabits
 from drivers.simulator.kline_ecu import KlineEcu
 from drivers.simulator.link_faults import NO_FAULTS, LinkFaults
 from drivers.simulator.pty_port import PtyPort
@@ -84,6 +85,20 @@ def kline_bench(faults: LinkFaults) -> Iterator[Bench]:
 
 
 @contextmanager
+def elm_bench(faults: LinkFaults) -> Iterator[Bench]:
+    """An adapter, quicker than real ones."""
+    port = PtyPort()
+    habits = ElmHabits(latency_s=0.002, settle_s=0.002)
+    adapter = ElmAdapter(port, EcuAnswers(idling_car(), standing()), habits, faults)
+    adapter.start()
+    stop = Once(adapter.stop)
+    try:
+        yield Bench({"port": port.path, "timeout_s": 0.3}, unplug=stop)
+    finally:
+        stop()
+
+
+@contextmanager
 def simulator_bench(faults: LinkFaults) -> Iterator[Bench]:
     assert faults is NO_FAULTS
     yield Bench({"speed": 20.0, "ect_start_c": 85.0}, unplug=lambda: None)
@@ -93,6 +108,7 @@ BENCHES: Mapping[str, Callable[[LinkFaults], AbstractContextManager[Bench]]] = {
     "ssm-kline": kline_bench,
     "ssm-can": can_bench,
     "obd-can": can_bench,
+    "elm327": elm_bench,
     "simulator": simulator_bench,
 }
 
@@ -100,6 +116,7 @@ ABSENT: Mapping[str, Options] = {
     "ssm-kline": {"port": "/dev/nosuchport7"},
     "ssm-can": {"interface": "socketcan", "channel": "nosuchport7"},
     "obd-can": {"interface": "socketcan", "channel": "nosuchport7"},
+    "elm327": {"port": "/dev/nosuchport7"},
 }
 """Options that name a device that is not there."""
 
