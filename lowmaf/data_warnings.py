@@ -24,6 +24,9 @@ LEAK_BELOW_GS = 40.0
 LEAK_CELLS = 6
 LIMIT_SHARE = 0.01
 LIMIT_BLOCKS_SHARE = 0.10
+TABLE_DISAGREEMENT = 0.10
+"""Real logs lie 2 to 5 % rms from the table in the ECU (the flow lags, the volts come in steps)."""
+TABLE_LEAST_SAMPLES = 100
 SLOW_POLLING_S = 0.5
 DRIFT_PCT = 2.0
 JUMPS_PER_1000 = 2.0
@@ -69,7 +72,8 @@ def curve_warnings(
         top = int(np.flatnonzero(measured)[-1])
         yield DataWarning(
             "nothing_above",
-            f"nothing is measured above {table.maf_v[top]:.2f} V: those cells stay as they are",
+            f"nothing is measured above {table.maf_v[top]:.2f} V: those cells stay as they are, and the "
+            f"correction of {curve.correction_pct[top]:+.1f} % ends there in a step",
         )
 
 
@@ -83,6 +87,13 @@ def stream_warnings(counts: SampleCounts, statistics: StreamStatistics) -> Itera
             f"a trim was at its limit in {100 * share:.0f} % of closed loop: those samples are left out, and "
             "the true error there is larger than any correction shown",
             blocks_flash=share > LIMIT_BLOCKS_SHARE,
+        )
+    if statistics.flows >= TABLE_LEAST_SAMPLES and statistics.flow_disagreement > TABLE_DISAGREEMENT:
+        yield DataWarning(
+            "maf_table_mismatch",
+            f"the flow that the ECU reports is {100 * statistics.flow_disagreement:.0f} % away from this MAF "
+            "table: it is not the table in the ECU",
+            blocks_flash=True,
         )
     if statistics.interval_s > SLOW_POLLING_S:
         yield DataWarning(

@@ -24,6 +24,8 @@ from lowmaf.solve import Curve, CurveSolver
 from lowmaf.stream_statistics import StreamStatistics
 
 ESTIMATORS = ("curve", "nearest")
+OWN_EVIDENCE_S = 0.05
+"""Less weight than this in a cell is no evidence of its own: its value comes from the neighbours."""
 NEAREST_MEASURED_HITS = 30
 """More hits than this make a cell measured for ``nearest``: the peers' rule, which certifies nothing."""
 
@@ -117,7 +119,7 @@ class Estimator:
         curve = self.solver.solve(evidence.sums, [*evidence.carried, *evidence.collapsed])
         view = evidence.sums.total()
         effective = curve.weight_s / settings.correlation_s
-        own = (curve.weight_s > 0.0) & self._table.takes_samples
+        own = (curve.weight_s >= OWN_EVIDENCE_S) & self._table.takes_samples
         certain = (curve.stderr_pct < settings.measured_stderr_pct) & (effective >= settings.measured_hits)
         states = _states(own, certain)
         known = np.array([state is not CellState.EMPTY for state in states])

@@ -169,6 +169,10 @@ class Judge:
             first - start,
         )
         self._statistics.add_temperatures(rows.columns["iat_c"][usable][first:stop])
+        if self._table.flow_gs is not None:
+            new = closed[first - start :]
+            given = rows.columns["maf_gs"][usable][first:stop][new]
+            self._statistics.add_flows(given, samples.flow_gs[first:stop][new])
         now = samples.t_s[first:stop]
         settled = closed[first - start :] & (now - samples.break_s[first:stop] > SWING_S + SWING_SETTLED_S)
         before = Lookup(samples.t_s, now[settled] - SWING_S).at(samples.stft)

@@ -18,7 +18,7 @@ HOLE_S = 2.0
 PAST_S = 3.5
 """How far back a sample's weight looks, s (activity: 1.5 + 0.5, flow change: 2, slope: 0.5)."""
 
-_KEPT = ("maf_v", "stft_pct", "ltft_pct", "lambda_", "lambda_target", "rpm", "iat_c")
+_KEPT = ("maf_v", "maf_gs", "stft_pct", "ltft_pct", "lambda_", "lambda_target", "rpm", "iat_c")
 
 
 @dataclass(frozen=True, slots=True)

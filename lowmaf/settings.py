@@ -69,10 +69,10 @@ class CurveSettings:
         4.6, "s", "time after which a trim is fresh evidence (measured on a real drive)", (0.01, 600)
     )
     measured_stderr_pct: float = _constant(
-        1.0, "%", "a measured cell has a standard error below", (0.01, 100)
+        2.0, "%", "a measured cell has a standard error below", (0.01, 100)
     )
     measured_hits: float = _constant(
-        5.0, "1", "a measured cell has at least this many effective hits", (0, 1e6)
+        0.0, "1", "a measured cell has at least this many effective hits, beside its own evidence", (0, 1e6)
     )
     max_step_pct: float = _constant(10.0, "%", "a cell moves at most this much per flash", (0.1, 100))
     window_h: float = field(
@@ -95,14 +95,15 @@ class CurveSettings:
             "off": math.inf,
         },
     )
-    trims_multiply: float = _constant(
-        1.0, "0 or 1", "1: total trim is (1+short)(1+long)-1; 0: it is short+long", (0, 1)
+    trims_multiply: bool = field(
+        default=True,
+        metadata={"meaning": "true: total trim is (1+short)(1+long)-1; false: it is short+long"},
     )
 
     def __post_init__(self) -> None:
         for spec in fields(self):
             value, meta = getattr(self, spec.name), spec.metadata
-            if value == meta.get("off"):
+            if "low" not in meta or value == meta.get("off"):
                 continue
             if not meta["low"] <= value <= meta["high"]:
                 raise EstimatorSettingError(

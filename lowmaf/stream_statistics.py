@@ -16,6 +16,7 @@ LTFT_JUMP_PCT = 3.0
 """A long-term trim that moves this far between two samples changed its range; learning is slower."""
 IN_STEP = 0.02
 """A trim this near to a whole number of steps is one; logs print two decimals."""
+LEAST_FLOW_GS = 0.5
 HOLE_S = 2.0
 
 
@@ -32,6 +33,8 @@ class StreamStatistics:
     swings: int = 0
     swing_steps: int = 0
     swing_square_steps: int = 0
+    flows: int = 0
+    flow_square_steps: int = 0
     iat_low_c: float = np.nan
     iat_high_c: float = np.nan
 
@@ -79,6 +82,18 @@ class StreamStatistics:
         self.swings += int(moves_pct.size)
         self.swing_steps += int(quantised(np.abs(moves_pct)).astype(np.int64).sum())
         self.swing_square_steps += int(quantised(moves_pct * moves_pct).astype(np.int64).sum())
+
+    @property
+    def flow_disagreement(self) -> float:
+        """Rms distance, as a share, of the flow that the source gave from the MAF table's; 0 without both."""
+        return (self.flow_square_steps * QUANTUM / self.flows) ** 0.5 if self.flows else 0.0
+
+    def add_flows(self, given_gs: Floats, of_table_gs: Floats) -> None:
+        """Flow that the source gave and that the table has at the same volts, g/s; NaN: not measured."""
+        both = (given_gs > LEAST_FLOW_GS) & (of_table_gs > LEAST_FLOW_GS)
+        distance = np.clip(np.log(given_gs[both] / of_table_gs[both]), -1.0, 1.0)
+        self.flows += int(distance.size)
+        self.flow_square_steps += int(quantised(distance * distance).astype(np.int64).sum())
 
     def add_temperatures(self, iat_c: Floats) -> None:
         """Intake temperatures, °C, in any order; NaN where not measured."""

@@ -193,6 +193,9 @@ def test_the_stream_is_warned_of() -> None:
     assert "relay_loop" in with_column(stft_pct=3.0 * to_and_fro)
     resting = np.where((good.t_s % 20.0) < 1.0, 3.0, 0.0)
     assert "relay_loop" not in with_column(stft_pct=resting)
+    right_gs = TABLE.flow_at(good["maf_v"])
+    assert "maf_table_mismatch" not in with_column(maf_gs=right_gs)
+    assert "maf_table_mismatch" in with_column(maf_gs=3.0 * right_gs)
     slow = SampleBatch(np.arange(n) * 1.0, good.channels)
     assert "slow_polling" in codes(learned(slow).snapshot())
 
