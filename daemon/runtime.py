@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
 from daemon.errors import WorkError
 from daemon.hub import Hub, HubSettings
+from daemon.service_notify import ServiceManager, feed_watchdog, tell_status
 from daemon.store import Store
 from daemon.supervisor import Supervisor
 from daemon.web_server import PortUnavailableError, listen, serve_on
@@ -32,7 +34,8 @@ class Plan:
     """Everything that was decided before anything was opened.
 
     ``seconds`` None runs until told to stop. ``companion`` is one more task beside the daemon's own,
-    for a command that has something to show while it runs.
+    for a command that has something to show while it runs. ``reload`` is called on SIGHUP, which is
+    left to the system where it is None.
     """
 
     table: MafTable
@@ -50,6 +53,7 @@ class Plan:
     seconds: float | None = None
     listening: Callable[[str], None] = lambda _: None
     companion: Callable[[Hub], Coroutine[None, None, None]] | None = None
+    reload: Callable[[], None] | None = None
 
 
 def run(plan: Plan) -> None:
@@ -62,6 +66,7 @@ def run(plan: Plan) -> None:
 
 
 async def _run(plan: Plan) -> None:
+    service = ServiceManager(os.environ)
     try:
         listener = listen(plan.host, plan.port)
     except PortUnavailableError as error:
@@ -85,11 +90,40 @@ async def _run(plan: Plan) -> None:
                 supervisor.run(),
                 hub.check_held_out(),
                 store.watch(),
-                serve_on(app, listener, listening=plan.listening),
+                serve_on(app, listener, listening=lambda url: _now_ready(plan, service, url)),
+                feed_watchdog(service, lambda: hub.status().unhealthy_because or store.stuck_because),
+                tell_status(service, hub.status),
             ]
             if plan.companion is not None:
                 tasks.append(plan.companion(hub))
-            await _until_told(tasks, plan.seconds)
+            with _reloading(plan, service):
+                await _until_told(tasks, plan.seconds, service.stopping)
+
+
+def _now_ready(plan: Plan, service: ServiceManager, url: str) -> None:
+    plan.listening(url)
+    service.ready()
+
+
+@contextlib.contextmanager
+def _reloading(plan: Plan, service: ServiceManager) -> Iterator[None]:
+    """Lets SIGHUP reload what the plan can reload."""
+    reload = plan.reload
+    if reload is None:
+        yield
+        return
+
+    def reload_now() -> None:
+        service.reloading()
+        reload()
+        service.ready()
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, reload_now)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
 
 
 async def carry_on(hub: Hub, store: Store) -> None:
@@ -127,8 +161,10 @@ async def _restore(pipeline: Pipeline, store: Store) -> None:
         pipeline.restore(session.id, blocks, await store.counts(session.id))
 
 
-async def _until_told(tasks: Sequence[Coroutine[None, None, None]], seconds: float | None) -> None:
-    """Runs the tasks until a signal, the time, or until one of them fails.
+async def _until_told(
+    tasks: Sequence[Coroutine[None, None, None]], seconds: float | None, stopping_now: Callable[[], None]
+) -> None:
+    """Runs the tasks until a signal, the time, or until one of them fails; says so before it ends them.
 
     The source may end by itself (a recorded log): the dashboard then stays.
     """
@@ -148,6 +184,7 @@ async def _until_told(tasks: Sequence[Coroutine[None, None, None]], seconds: flo
     except TimeoutError:
         pass
     finally:
+        stopping_now()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
         for task in (*running, stopping):

@@ -209,6 +209,11 @@ class Store(StoreReader):
         """What the user must know: damage that was found, and what keeps the store from writing now."""
         return (*self._opening_notices, *self.damage.values(), *self._writer.notices)
 
+    @property
+    def stuck_because(self) -> str | None:
+        """Why nothing is written any more although nothing failed; None while all is well."""
+        return self._writer.stuck_because
+
     def status(self) -> Mapping[str, Any]:
         """The store in figures, for the status page."""
         writer = self._writer

@@ -17,6 +17,8 @@ from daemon.store_opening import error_words, is_disk_full
 from daemon.store_records import StoreError, StoreNotice
 from daemon.store_rows import Rows, rows_of
 
+STUCK_S = 10.0
+"""A commit that takes longer hangs: a card's worst pauses are shorter."""
 SAMPLES_RETRY_S = 30.0
 """After a full disk refused samples, cells alone are written for this long before samples are tried again."""
 
@@ -60,6 +62,7 @@ class StoreWriter:
         self._min_free_bytes = min_free_bytes
         self._next_chunk: dict[int, int] = {}
         self._samples_retry_s = 0.0
+        self._turn_began_s: float | None = None
         self._waiting: list[asyncio.Future[None]] = []
         self._wake = asyncio.Event()
         self._closing = False
@@ -98,6 +101,19 @@ class StoreWriter:
             raise StoreError(f"{self._path}: closed without writing everything: {why}")
 
     @property
+    def stuck_because(self) -> str | None:
+        """Why nothing is written any more although nothing failed; None while the writer turns.
+
+        A full or failing disk is no reason: the writer turns, says so, and tries again.
+        """
+        if self._task.done():
+            return "the writer of the database has ended"
+        if self._turn_began_s is None:
+            return None
+        since_s = time.monotonic() - self._turn_began_s
+        return f"the disk has not answered for {since_s:.0f} s" if since_s > STUCK_S else None
+
+    @property
     def notices(self) -> tuple[StoreNotice, ...]:
         """What keeps the store from writing now; empty while all is well."""
         return tuple(self._notices.values())
@@ -114,11 +130,14 @@ class StoreWriter:
     async def _serve(self) -> None:
         """Writes, and tells whoever waits for it how that went."""
         waiting, self._waiting = self._waiting, []
+        self._turn_began_s = time.monotonic()
         try:
             error = await self._write(everything=bool(waiting) or self._closing)
         except BaseException as bug:
             _settle([*waiting, *self._waiting], bug)
             raise
+        finally:
+            self._turn_began_s = None
         _settle(waiting, None if error is None else StoreError(f"{self._path}: {error}"))
 
     async def _write(self, *, everything: bool) -> str | None:

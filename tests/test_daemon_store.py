@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -466,3 +467,26 @@ def test_the_clock_says_what_it_knows(tmp_path: Path, monkeypatch: pytest.Monkey
     late = read_clock()
     assert (late.boot_id, late.state) == ("4f1c", ClockState.SYNCED)
     assert late.monotonic_s >= early.monotonic_s
+
+
+async def test_a_disk_that_does_not_answer_is_noticed_and_a_failing_one_is_not_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_s = 100.0
+    monkeypatch.setattr("daemon.store_writer.time", SimpleNamespace(monotonic=lambda: now_s))
+    heard: list[str | None] = []
+    async with await Store.open(tmp_path / "kept.sqlite3", commit_interval_s=60.0) as store:
+
+        def hang_for_11_s() -> None:
+            nonlocal now_s
+            heard.append(store.stuck_because)
+            now_s += 11.0
+            heard.append(store.stuck_because)
+
+        store.before_commit = hang_for_11_s
+        await store.flush()
+        assert heard == [None, "the disk has not answered for 11 s"]
+        assert store.stuck_because is None
+        now_s += 3600.0
+        assert store.stuck_because is None, "there was nothing to write"
+    assert store.stuck_because == "the writer of the database has ended"

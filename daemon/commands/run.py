@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from daemon.config import load_config
 from daemon.log_output import set_up_logging
 from daemon.planning import plan_from
+from daemon.reload import Reloader
 from daemon.runtime import run as run_daemon
 
 
@@ -22,5 +24,6 @@ def run(options: argparse.Namespace) -> int:
     """Runs the daemon; returns when it was told to stop."""
     config = load_config(options.config, os.environ)
     set_up_logging(config.log.level)
-    run_daemon(plan_from(config))
+    plan = plan_from(config)
+    run_daemon(replace(plan, reload=Reloader(config, os.environ)))
     return 0
