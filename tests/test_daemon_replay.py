@@ -215,7 +215,7 @@ def test_standard_input_and_packed_logs_are_read(replay, monkeypatch, tmp_path) 
         (["--format", "pdf"], "pdf"),
         ([LOGS / "ecutek.csv"], "is given twice: its samples would count double"),
         ([LOGS / ".." / "logs" / "ecutek.csv"], "is given twice"),
-        (["--output", LOGS / "ecutek.csv"], "is one of the files that are read"),
+        (["--output", LOGS / "ecutek.csv"], "is one of the files that are read or written"),
     ],
 )
 def test_wrong_usage_leaves_with_2_and_one_line(replay, arguments, words: str) -> None:
@@ -252,6 +252,19 @@ def test_output_is_written_whole_or_not_at_all(replay, drive, stock, tmp_path) -
     mask = os.umask(0)
     os.umask(mask)
     assert target.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+def test_a_picture_is_written_beside_the_table(replay, drive, stock, tmp_path) -> None:
+    target = tmp_path / "table.svg"
+    result = replay(drive, "--maf-table", stock, "--plot", target, "--format", "json")
+    assert (result.status, result.err) == (0, "")
+    assert result.json()["format"] == "lowmaf.table/1"
+    assert target.read_text("utf-8").startswith("<svg ")
+    same = replay(drive, "--plot", target, "--output", target)
+    assert same.status == 2
+    assert replay(drive, "--plot", drive).status == 2
+    assert replay(drive, "--plot", tmp_path / "table.pdf").status == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["table.svg"]
 
 
 def test_an_output_that_cannot_be_written_is_one_line(replay, tmp_path) -> None:

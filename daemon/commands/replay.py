@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from daemon.errors import UsageError, WorkError
+from daemon.plot import check_plot, plot_bytes
 from daemon.progress import ProgressBar
 from daemon.report import text_report
 from drivers.logs.aliases import ROLES
@@ -57,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--estimator", choices=("curve", "nearest"), default="curve", help="how cells are estimated (curve)")
     add("--format", choices=FORMATS, default="text", help="what is written (text)")
     add("--output", type=Path, metavar="FILE", help="write there instead of to standard output")
+    add("--plot", type=Path, metavar="FILE", help="draw the result as well, .svg or .png")
     add("--filters", nargs="+", default=[], metavar="KEY=VALUE", help="limits of the filters, or none")
     add(
         "--columns", nargs="+", default=[], metavar="ROLE=HEADER",
@@ -82,6 +84,8 @@ def run(options: argparse.Namespace) -> int:
     filters, columns = _filters(options.filters), _columns(options.columns)
     table = default_axis() if options.maf_table is None else read_table(options.maf_table)
     _refuse_overwriting(options)
+    if options.plot is not None:
+        check_plot(options.plot)
     replayed = _replay(options, Pipeline(table, estimator=options.estimator, filters=filters), columns)
     for failure in replayed.failures:
         print(f"lowmaf replay: {failure}", file=sys.stderr)
@@ -89,7 +93,14 @@ def run(options: argparse.Namespace) -> int:
         raise WorkError("no log could be used")
     if replayed.failures and options.strict:
         raise WorkError(f"{len(replayed.failures)} of {len(options.logs)} logs could not be used")
-    _write(options.output, formatted(replayed, options))
+    document = table_document(replayed.snapshot, logs=[log.as_json() for log in replayed.summaries])
+    if options.plot is not None:
+        _write_file("--plot", options.plot, plot_bytes(document, options.plot))
+    text = formatted(replayed.snapshot, document, options)
+    if options.output is None:
+        _print(text)
+    else:
+        _write_file("--output", options.output, text.encode())
     return 0
 
 
@@ -109,14 +120,12 @@ def read_table(path: Path) -> MafTable:
         raise UsageError(f"--maf-table {path}: {error}") from None
 
 
-def formatted(replayed: Replayed, options: argparse.Namespace) -> str:
-    """The result in the format that was asked for.
+def formatted(snapshot: Snapshot, document: Mapping[str, Any], options: argparse.Namespace) -> str:
+    """The result, a snapshot and its document, in the format that was asked for.
 
     Raises:
         WorkError: a table to flash was asked for and may not be given.
     """
-    snapshot = replayed.snapshot
-    document = table_document(snapshot, logs=[summary.as_json() for summary in replayed.summaries])
     refusals = flash_refusals(snapshot)
     if options.format == "text":
         return text_report(document, refusals)
@@ -214,32 +223,30 @@ def _refuse_overwriting(options: argparse.Namespace) -> None:
     for log in options.logs:
         if options.logs.count(log) > 1 or (log != STDIN and read.count(Path(log).resolve()) > 1):
             raise UsageError(f"{log} is given twice: its samples would count double")
-    if options.output is not None:
-        kept = [*read, *([] if options.maf_table is None else [options.maf_table.resolve()])]
-        if options.output.resolve() in kept:
-            raise UsageError(f"--output {options.output} is one of the files that are read")
+    taken = [*read, *([] if options.maf_table is None else [options.maf_table.resolve()])]
+    for option, target in (("--output", options.output), ("--plot", options.plot)):
+        if target is not None and target.resolve() in taken:
+            raise UsageError(f"{option} {target} is one of the files that are read or written")
+        taken += [] if target is None else [target.resolve()]
 
 
-def _write(output: Path | None, text: str) -> None:
-    """Writes the whole result or nothing: a file gets its name only when it is complete."""
-    if output is None:
-        _print(text)
-        return
+def _write_file(option: str, target: Path, content: bytes) -> None:
+    """Writes all of it or nothing: a file gets its name only when it is complete."""
     try:
         with tempfile.NamedTemporaryFile(
-            dir=output.parent, prefix=f".{output.name}.", delete=False
+            dir=target.parent, prefix=f".{target.name}.", delete=False
         ) as temporary:
             try:
-                temporary.write(text.encode())
+                temporary.write(content)
                 temporary.flush()
                 os.fsync(temporary.fileno())
                 Path(temporary.name).chmod(0o666 & ~_umask())
-                Path(temporary.name).replace(output)
+                Path(temporary.name).replace(target)
             except BaseException:
                 Path(temporary.name).unlink(missing_ok=True)
                 raise
     except OSError as error:
-        raise WorkError(f"--output {output}: {error.strerror or error}") from error
+        raise WorkError(f"{option} {target}: {error.strerror or error}") from error
 
 
 def _umask() -> int:

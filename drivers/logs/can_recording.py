@@ -153,7 +153,6 @@ class CanRecording:
     def _opened(self) -> MessageReader:
         try:
             reader: MessageReader = _READERS[self._kind](self._source)
-            return reader
         except OSError as error:
             raise LogUnreadableError(self.name, f"cannot be read: {error.strerror or error}") from error
         except NotImplementedError as error:
@@ -165,6 +164,7 @@ class CanRecording:
         except _DAMAGE as error:
             words = " ".join(str(error).split()) or type(error).__name__
             raise LogUnreadableError(self.name, f"this is no {self._kind} recording: {words[:80]}") from error
+        return reader
 
     def _until_damage(self, frames: Iterator[can.Message]) -> Iterator[can.Message]:
         while True:
