@@ -181,7 +181,14 @@ async def test_table_to_flash_needs_flow_even_unchecked(client: httpx.AsyncClien
 async def test_unknown_format_names_those_that_exist(client: httpx.AsyncClient) -> None:
     response = await client.get("/api/v1/table?format=xml")
     assert response.status_code == 422
-    assert "romraider-selection" in str(error_of(response)["message"])
+    message = str(error_of(response)["message"])
+    assert message == (
+        "query.format: met 'xml'; allowed: 'json', 'csv', 'romraider' or 'romraider-selection'"
+    )
+    long = await client.get(f"/api/v1/table?format={'x' * 5000}")
+    assert len(str(error_of(long)["message"])) < 200
+    flag = await client.get("/api/v1/table?unchecked=maybe")
+    assert str(error_of(flag)["message"]).startswith("query.unchecked: met 'maybe'; ")
 
 
 # ---- state
@@ -287,52 +294,6 @@ async def test_too_large_a_body_is_refused(client: httpx.AsyncClient, announced:
     assert error_of(response)["detail"] == {"limit_bytes": 65536}
 
 
-# ---- OpenEJ
-
-
-def row(time_ms: float, maf_v: float | None, short: float = 1.0) -> dict[str, float | None]:
-    return {
-        "time": time_ms,
-        "af_correction_short": short,
-        "af_correction_learning": 0.5,
-        "intake_air_temp": 20.0,
-        "mass_airflow_voltage": maf_v,
-        "cl_ol_status": 8,
-    }
-
-
-@pytest.mark.parametrize("path", ["/api/analyze/0/", "/api/analyze/0"])
-async def test_openej_answers_48_rows(client: httpx.AsyncClient, path: str) -> None:
-    response = await client.post(
-        path, json=[row(0, 1.25), row(100, None), row(200, 1.25), row(300, 1.25, 3.0)]
-    )
-    assert response.status_code == 200
-    assert response.headers["content-type"] == "application/json"
-    cells = response.json()
-    assert len(cells) == 48
-    assert cells[8] == {"MafVoltage": 1.25, "Correction": 2.17, "Frequency": 3}
-
-
-async def test_openej_takes_an_empty_list(client: httpx.AsyncClient) -> None:
-    response = await client.post("/api/analyze/0/", json=[])
-    assert response.status_code == 200
-    assert {(cell["Correction"], cell["Frequency"]) for cell in response.json()} == {(0.0, 0)}
-
-
-@pytest.mark.parametrize("body", [b"{}", b"nonsense", b"[1, 2]", b"", b"null", b"\xff\xfe"])
-async def test_openej_says_what_is_wrong_with_a_body(client: httpx.AsyncClient, body: bytes) -> None:
-    response = await client.post("/api/analyze/0/", content=body)
-    assert response.status_code == 422
-    assert error_of(response)["code"] == "invalid_request"
-
-
-async def test_openej_refuses_an_announced_body_above_its_limit_unread(client: httpx.AsyncClient) -> None:
-    headers = {"content-length": str(100_000_001)}
-    response = await client.post("/api/analyze/0/", content=b"[]", headers=headers)
-    assert response.status_code == 413
-    error_of(response)
-
-
 # ---- errors, schema, static files
 
 
@@ -342,8 +303,12 @@ async def test_unknown_path_and_method_answer_in_the_error_shape(client: httpx.A
     assert error_of(missing)["detail"] == {"path": "/api/v1/nothing"}
     wrong = await client.put("/api/v1/status")
     assert wrong.status_code == 405
-    assert wrong.headers["allow"] == "GET"
-    assert error_of(wrong)["detail"] == {"method": "PUT", "allowed": ["GET"]}
+    assert wrong.headers["allow"] == "GET, HEAD"
+    assert error_of(wrong)["detail"] == {"method": "PUT", "allowed": ["GET", "HEAD"]}
+    stream = await client.put("/api/v1/stream")
+    assert stream.headers["allow"] == "GET"
+    command = await client.get("/api/v1/commands")
+    assert command.headers["allow"] == "POST"
     asset = await client.get("/static/nothing.js")
     assert asset.status_code == 404
     error_of(asset)

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from web import metrics
 from web.board import Board, Command, CommandRefusedError
+from web.cross_origin import OpenEjOrigins
 from web.current_table import CurrentTable, TableFormat
 from web.documents import encode_json, status_document
 from web.errors import ApiError, error_response, install_error_handlers
@@ -33,8 +34,17 @@ OPENEJ_BODY_LIMIT = 100 * 1000 * 1000
 _NO_STORE = {"cache-control": "no-store"}
 
 
-def create_app(board: Board, *, version: str, host_names: Iterable[str] = ()) -> FastAPI:
+def create_app(
+    board: Board,
+    *,
+    version: str,
+    host_names: Iterable[str] = (),
+    openej_origins: Iterable[str] = (),
+) -> FastAPI:
     """The application over ``board``. ``host_names`` are names it answers to besides addresses.
+
+    ``openej_origins`` are the origins whose pages may use the OpenEJ service, such as
+    ``https://openej.example``; any that is not an origin raises ValueError.
 
     For the server that runs it: ``app.state.events`` is the :class:`EventStream`, to be closed before
     the stop, and ``app.state.table_hot_path`` answers the one request that a crowd makes.
@@ -53,7 +63,7 @@ def create_app(board: Board, *, version: str, host_names: Iterable[str] = ()) ->
     app.state.events = events
     app.state.table_hot_path = TableHotPath(table, host_rule)
     app.add_middleware(HeadAsGet)
-    app.add_middleware(Guard, host_rule=host_rule)
+    app.add_middleware(Guard, host_rule=host_rule, openej_origins=OpenEjOrigins(openej_origins))
     install_error_handlers(app, SECURITY_HEADERS)
     _add_dashboard(app)
     _add_table(app, table)

@@ -13,6 +13,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+_LONGEST_MET = 60
+"""Characters of a refused value that are repeated to the client."""
+
+_GET_WITHOUT_HEAD = frozenset({"/api/v1/stream"})
+"""Everywhere else :class:`web.app.HeadAsGet` answers HEAD where there is a GET."""
+
 
 class ApiError(Exception):
     """A request that is answered with an error. ``code`` is stable, ``message`` is for a person."""
@@ -59,11 +65,8 @@ def install_error_handlers(app: FastAPI, headers: Mapping[str, str]) -> None:
 
     async def on_invalid(_request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        problems = [
-            {"where": ".".join(str(part) for part in problem["loc"]), "what": problem["msg"]}
-            for problem in error.errors()
-        ]
-        words = "; ".join(f"{problem['where']}: {problem['what']}" for problem in problems)
+        problems = [_problem(found) for found in error.errors()]
+        words = "; ".join(f"{found['where']}: met {found['met']}; {found['what']}" for found in problems)
         return error_response(422, "invalid_request", words, {"problems": problems})
 
     async def on_client_gone(_request: Request, _error: Exception) -> Response:
@@ -80,6 +83,15 @@ def install_error_handlers(app: FastAPI, headers: Mapping[str, str]) -> None:
     app.add_exception_handler(Exception, on_unexpected)
 
 
+def _problem(found: Mapping[str, Any]) -> dict[str, str]:
+    """One finding of FastAPI's validation: where it was, what was met there, and what is allowed."""
+    met = repr(found.get("input"))
+    if len(met) > _LONGEST_MET:
+        met = met[:_LONGEST_MET] + " …"
+    what = f"allowed: {found['ctx']['expected']}" if found["type"] == "enum" else str(found["msg"])
+    return {"where": ".".join(str(part) for part in found["loc"]), "met": met, "what": what}
+
+
 def _of_http_exception(request: Request, error: HTTPException) -> Response:
     """Errors that Starlette's routing raises, said in our shape."""
     path = request.url.path
@@ -87,9 +99,12 @@ def _of_http_exception(request: Request, error: HTTPException) -> Response:
         message = f"there is nothing at {path}; the dashboard is at /, the routes are listed in /openapi.json"
         return error_response(404, "not_found", message, {"path": path})
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("Allow", "")
-        message = f"{path} does not take {request.method}" + (f"; it takes {allowed}" if allowed else "")
-        detail = {"method": request.method, "allowed": [name for name in allowed.split(", ") if name]}
-        return error_response(405, "method_not_allowed", message, detail, error.headers)
+        allowed = [name for name in (error.headers or {}).get("Allow", "").split(", ") if name]
+        if "GET" in allowed and "HEAD" not in allowed and path not in _GET_WITHOUT_HEAD:
+            allowed.append("HEAD")
+        takes = ", ".join(allowed)
+        message = f"{path} does not take {request.method}" + (f"; it takes {takes}" if takes else "")
+        detail = {"method": request.method, "allowed": allowed}
+        return error_response(405, "method_not_allowed", message, detail, {"allow": takes} if takes else None)
     code = HTTPStatus(error.status_code).name.lower()
     return error_response(error.status_code, code, str(error.detail), headers=error.headers)

@@ -65,12 +65,22 @@ def analyse(body: bytes) -> bytes:
 def columns_from_json(body: bytes) -> OpenEjColumns:
     """The columns of a request; NaN where a row lacks a field or it is null or not a number.
 
+    A row whose two trims have no finite sum is skipped as one that is not a number.
+
     A row whose intake air temperature is null or not a number is skipped like any other damaged row,
     unless the temperature is a number nowhere: then the log has no such channel, and no rule needs it.
 
     Raises:
         OpenEjBodyError: the body is not a JSON array of objects.
     """
+    columns = _columns(body)
+    with np.errstate(over="ignore", invalid="ignore"):
+        boundless = np.isinf(columns.short_pct + columns.learning_pct)
+    columns.time_ms[boundless] = np.nan
+    return columns
+
+
+def _columns(body: bytes) -> OpenEjColumns:
     try:
         rows = _ROWS.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -99,9 +109,12 @@ def _array_of_objects(body: bytes) -> Sequence[Mapping[str, Any]]:
     try:
         # json and not msgspec: a number beyond the doubles, or a NaN that some clients write, is then
         # a value that is no number, and not the end of the body.
-        document = json.loads(body, parse_constant=_no_number)
+        # A whole number of thousands of digits is read as the double that it is not, infinity.
+        document = json.loads(body, parse_constant=_no_number, parse_int=float)
     except RecursionError as error:
         raise OpenEjBodyError("the body is nested too deeply; a JSON array of objects is needed") from error
+    except UnicodeDecodeError as error:
+        raise OpenEjBodyError("the body is not UTF-8 text; a JSON array of objects is needed") from error
     except ValueError as error:
         reason = str(error).replace("\n", " ")
         raise OpenEjBodyError(f"the body is not JSON: {reason}; a JSON array of objects is needed") from error

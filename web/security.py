@@ -11,8 +11,11 @@ import ipaddress
 import re
 from collections.abc import Iterable
 
+from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from web.cross_origin import OpenEjOrigins, allowing_headers, preflight_headers
 from web.errors import error_response
 
 CONTENT_SECURITY_POLICY = (
@@ -55,20 +58,28 @@ class HostRule:
 
 
 class Guard:
-    """ASGI middleware: the Host rule, the Origin rule, and the security headers of every response."""
+    """ASGI middleware: the Host rule, the Origin rule, and the security headers of every response.
 
-    def __init__(self, app: ASGIApp, host_rule: HostRule) -> None:
+    Pages of ``openej_origins`` are foreign too, but may use the OpenEJ paths.
+    """
+
+    def __init__(
+        self, app: ASGIApp, host_rule: HostRule, openej_origins: OpenEjOrigins | None = None
+    ) -> None:
         self._app = app
         self._host_rule = host_rule
+        self._openej_origins = openej_origins or OpenEjOrigins()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
 
+        extra = self._cross_origin_headers(scope)
+
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *RAW_SECURITY_HEADERS]
+                message["headers"] = [*message.get("headers", ()), *RAW_SECURITY_HEADERS, *extra]
             await send(message)
 
         refusal = self._refusal(scope)
@@ -76,7 +87,28 @@ class Guard:
             status, code, words = refusal
             await error_response(status, code, words)(scope, receive, send_guarded)
             return
+        preflight = self._preflight(scope)
+        if preflight is not None:
+            await preflight(scope, receive, send_guarded)
+            return
         await self._app(scope, receive, send_guarded)
+
+    def _cross_origin_headers(self, scope: Scope) -> list[tuple[bytes, bytes]]:
+        if not self._openej_origins.concerns(scope["path"]):
+            return []
+        headers = {"vary": "Origin"}
+        origin = Headers(scope=scope).get("origin", "")
+        if self._openej_origins.allows(scope["path"], origin):
+            headers |= allowing_headers(origin)
+        return [(name.encode(), value.encode("latin-1")) for name, value in headers.items()]
+
+    def _preflight(self, scope: Scope) -> Response | None:
+        """The answer to a CORS preflight of an allowed origin, None for any other request."""
+        request = Headers(scope=scope)
+        allowed = self._openej_origins.allows(scope["path"], request.get("origin", ""))
+        if scope["method"] != "OPTIONS" or "access-control-request-method" not in request or not allowed:
+            return None
+        return Response(status_code=204, headers=preflight_headers(scope["path"], request))
 
     def _refusal(self, scope: Scope) -> tuple[int, str, str] | None:
         """Status, code and words of why this request is not served, None where it is."""
@@ -99,7 +131,8 @@ class Guard:
         if scope["method"] not in _SAFE_METHODS:
             for raw in origins:
                 origin = raw.decode("latin-1").lower()
-                if origin not in (f"http://{host}", f"https://{host}"):
+                own = origin in (f"http://{host}", f"https://{host}")
+                if not own and not self._openej_origins.allows(scope["path"], origin):
                     words = f"a page of {origin!r} may not change anything here; only pages of {host!r} may"
                     return 403, "origin_not_allowed", words
         return None
