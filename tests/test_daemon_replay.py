@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -288,6 +289,27 @@ def test_replay_starts_without_the_parts_that_it_does_not_need() -> None:
     assert done.stdout.strip() == ""
 
 
+def test_an_interrupt_ends_cleanly_and_leaves_nothing_behind(drive, tmp_path) -> None:
+    """Ctrl-C in the middle of a log without end: one line at most, no file, no traceback."""
+    command = [sys.executable, "-m", "daemon", "replay", "-", "--output", str(tmp_path / "result.txt")]
+    project = pathlib.Path(__file__).resolve().parents[1]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=project
+    ) as process:
+        assert process.stdin is not None
+        head, _, rows = drive.read_bytes().partition(b"\n")
+        process.stdin.write(head + b"\n" + rows[:2_000_000])
+        process.stdin.flush()
+        process.send_signal(signal.SIGINT)
+        process.stdin.close()
+        process.stdin = None
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out == b""
+    assert b"Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_reader_that_stops_early_is_no_failure() -> None:
     command = f"{sys.executable} -m daemon replay {LOGS / 'ecutek.csv'} --format json | head -c 10"
     done = subprocess.run(
@@ -303,18 +325,28 @@ class Terminal(io.StringIO):
         return True
 
 
-def test_the_progress_bar_shows_on_a_terminal_only() -> None:
+def test_the_progress_bar_shows_rate_and_remaining_time_on_a_terminal_only() -> None:
+    now_s = [100.0]
     terminal, pipe = Terminal(), io.StringIO()
     for stream in (terminal, pipe):
-        bar = ProgressBar(stream, 2)
-        bar.show("a.csv", 50, 100)
+        now_s[0] = 100.0
+        bar = ProgressBar(stream, 2, lambda: now_s[0])
+        bar.show("early.csv", 1, 100)
+        now_s[0] += 0.05
+        bar.show("too soon.csv", 2, 100)
+        now_s[0] += 29.95
+        bar.show("a\x1b[2J.csv", 60_000_000, 120_000_000)
         bar.next_log()
+        now_s[0] += 2.0
         bar.show("-", 5_000_000, None)
         bar.clear()
     assert pipe.getvalue() == ""
-    assert " 25 %  a.csv" in terminal.getvalue()
-    assert "5.0 MB" in terminal.getvalue()
-    assert terminal.getvalue().endswith("\r\x1b[K")
+    shown = terminal.getvalue()
+    assert "] 25 %, 2 MB/s, 1:30 left  a[2J.csv" in shown.replace("]  25", "] 25")
+    assert "5.0 MB, 2 MB/s" in shown
+    assert "too soon" not in shown
+    assert max(len(line) for line in shown.split("\r\x1b[K")) <= 80
+    assert shown.endswith("\r\x1b[K")
 
 
 def test_a_report_of_nothing_is_still_a_report() -> None:
