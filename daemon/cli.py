@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -15,7 +17,13 @@ COMMANDS = {
     "run": "the daemon: source, cells, database and dashboard, until told to stop",
     "replay": "recorded logs through the same core as live",
     "check": "validate a configuration without opening a device",
+    "ports": "serial ports and CAN interfaces, with a hint which driver fits",
+    "probe": "connect once, show what the source delivers, and leave",
+    "simulate": "the simulated ECU alone, for trying drivers and adapters",
 }
+
+
+_SHOWN = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != ord("\n")}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -33,6 +41,42 @@ def _version() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status: 0 done, 1 the work failed, 2 wrong usage."""
+    _open_missing_streams()
+    try:
+        try:
+            return _run(argv)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _give_up_stdout()
+        return 1
+    except OSError as error:
+        _give_up_stdout()
+        print(f"lowmaf: standard output: {error.strerror or error}", file=sys.stderr)
+        return 1
+
+
+def _open_missing_streams() -> None:
+    """A shell may start a program with streams closed; Python then has None in their place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - lives as long as we
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _give_up_stdout() -> None:
+    """What could not be written must not be tried once more when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _complain(command: str, error: Exception) -> None:
+    """One error on stderr; control characters of outside texts are shown, not obeyed."""
+    print(f"lowmaf {command}: {error}".translate(_SHOWN), file=sys.stderr)
+
+
+def _run(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     parser = _Parser(prog="lowmaf", description="Live MAF scaling from closed-loop fuel trims.")
     parser.add_argument("--version", action="store_true", help="print the version and leave")
@@ -54,10 +98,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         command = importlib.import_module(f"daemon.commands.{options.command}")
         return int(command.run(options))
     except UsageError as error:
-        print(f"lowmaf {options.command}: {error}", file=sys.stderr)
+        _complain(options.command, error)
         return 2
     except WorkError as error:
-        print(f"lowmaf {options.command}: {error}", file=sys.stderr)
+        _complain(options.command, error)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 from daemon.config_sections import Config
 from daemon.errors import UsageError
 from daemon.runtime import Plan
+from daemon.table_file import read_table
 from drivers.base import Driver, DriverOptionError
 from drivers.clock import WallClock
-from drivers.registry import create
+from drivers.registry import NEEDS_MAF_TABLE, create
 from drivers.simulator.source import Simulator
-from lowmaf.maf_table import MafTable, MafTableError, default_axis
-from lowmaf.table_text import parse_table
+from lowmaf.maf_table import default_axis
 
 logger = logging.getLogger(__name__)
-
-MAX_TABLE_BYTES = 1_000_000
 
 
 def plan_from(config: Config) -> Plan:
@@ -36,9 +33,14 @@ def plan_from(config: Config) -> Plan:
     except DriverOptionError as error:
         raise UsageError(f"{config.path}: [source]: {error}") from None
     if config.vehicle.maf_table is not None:
-        table = read_table(config.vehicle.maf_table)
+        table = read_table(config.vehicle.maf_table, f"{config.path}: [vehicle] maf_table")
     else:
         table = driver.maf_table if isinstance(driver, Simulator) else default_axis()
+    if config.source.driver in NEEDS_MAF_TABLE and table.flow_gs is None:
+        raise UsageError(
+            f"{config.path}: driver {config.source.driver} reads the flow but no MAF voltage: "
+            f"[vehicle] maf_table is needed, the table in the ECU with its flow"
+        )
     return Plan(
         table=table,
         make_driver=make_driver,
@@ -54,23 +56,3 @@ def plan_from(config: Config) -> Plan:
         host_names=config.web.host_names,
         listening=lambda url: logger.info("dashboard at %s", url),
     )
-
-
-def read_table(path: Path) -> MafTable:
-    """The MAF table in a file, in any form that :func:`lowmaf.table_text.parse_table` knows.
-
-    Raises:
-        UsageError: no such file, not text, or not a MAF table; says which file and why.
-    """
-    try:
-        if path.stat().st_size > MAX_TABLE_BYTES:
-            raise UsageError(f"{path}: larger than {MAX_TABLE_BYTES} bytes: that is no MAF table")
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: not a text file (UTF-8)") from None
-    try:
-        return parse_table(text, path.name)
-    except MafTableError as error:
-        raise UsageError(f"{path}: {error}") from None

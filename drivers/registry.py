@@ -19,6 +19,9 @@ DRIVERS: Mapping[str, tuple[str, str]] = {
 }
 """Module and class of every driver; the class is called with the options and a clock."""
 
+NEEDS_MAF_TABLE = frozenset({"obd-can", "elm327"})
+"""Drivers that deliver the flow but not the voltage: it is had back from the table in the ECU."""
+
 
 def create(name: str, options: Mapping[str, object], clock: Clock) -> Driver:
     """A driver that has checked its options and opened nothing.

@@ -1,0 +1,85 @@
+"""``lowmaf probe``: connects once, shows what the source delivers, and leaves."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import math
+import os
+from contextlib import aclosing
+from pathlib import Path
+
+from daemon.config import load_config
+from daemon.errors import UsageError, WorkError
+from drivers.base import Driver, DriverError
+from drivers.clock import WallClock
+from drivers.registry import create
+from lowmaf.samples import CHANNELS, FuelLoop, SampleBatch
+
+_FIND_S = 60.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``lowmaf probe``."""
+    parser.epilog = "example: lowmaf probe --config my.toml"
+    parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="configuration, TOML")
+    parser.add_argument(
+        "--seconds", type=float, default=3.0, metavar="N", help="how long samples are taken (3)"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Prints the link, the rate, and the newest value of every channel.
+
+    Raises:
+        UsageError: the configuration is wrong.
+        WorkError: the source cannot be reached, or was lost.
+    """
+    if not 0.0 < options.seconds <= 3600.0:
+        raise UsageError(f"--seconds {options.seconds:g} is impossible: allowed are above 0 to 3600")
+    source = load_config(options.config, os.environ).source
+    driver = create(source.driver, source.options, WallClock())
+    try:
+        batch = asyncio.run(_taken(driver, options.seconds))
+    except DriverError as error:
+        raise WorkError(str(error)) from None
+    print(driver.describe())
+    span_s = float(batch.t_s[-1] - batch.t_s[0])
+    rate = f", {(len(batch) - 1) / span_s:.1f} samples per second" if span_s > 0.0 else ""
+    print(f"{len(batch)} samples{rate}; the newest:")
+    for name, channel in CHANNELS.items():
+        if name in batch.delivered:
+            print(f"  {channel.words:28} {_shown(name, float(batch[name][-1]), channel.unit)}")
+        else:
+            print(f"  {channel.words:28} not delivered")
+    return 0
+
+
+async def _taken(driver: Driver, seconds: float) -> SampleBatch:
+    """Samples from the first on for so long; at least one.
+
+    Raises:
+        DriverError: the source cannot be reached or was lost.
+        WorkError: it brings nothing.
+    """
+    loop = asyncio.get_running_loop()
+    async with aclosing(driver.batches()) as source:
+        try:
+            async with asyncio.timeout(_FIND_S):
+                batches = [await anext(source)]
+        except TimeoutError:
+            raise WorkError(f"{driver.describe()}: no sample within {_FIND_S:g} s") from None
+        until_s = loop.time() + seconds
+        async for batch in source:
+            batches.append(batch)
+            if loop.time() >= until_s:
+                break
+    return SampleBatch.concatenate(batches)
+
+
+def _shown(name: str, value: float, unit: str) -> str:
+    if not math.isfinite(value):
+        return "not measured"
+    if name == "fuel_loop":
+        return FuelLoop(int(value)).name.lower().replace("_", " ")
+    return f"{value:.3g} {unit}" if abs(value) < 100.0 else f"{value:.0f} {unit}"

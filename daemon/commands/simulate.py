@@ -1,0 +1,69 @@
+"""``lowmaf simulate``: the simulated ECU alone, for trying drivers and adapters."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import signal
+import threading
+
+from daemon.errors import UsageError, WorkError
+from drivers.base import DeviceUnavailableError
+from drivers.clock import ScaledClock, WallClock
+from drivers.simulator.car import Car
+from drivers.simulator.link_faults import NO_FAULTS, LinkFaultError, parse_faults
+from drivers.simulator.settings import CarSettings, DriveKind
+from drivers.simulator.transports import Transport, serve
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of ``lowmaf simulate``."""
+    parser.epilog = "example: lowmaf simulate --transport kline --fault loss=0.05,delay_ms=20"
+    parser.add_argument(
+        "--transport", required=True, choices=[*Transport], help="link on which the ECU answers"
+    )
+    parser.add_argument("--speed", type=float, default=1.0, help="simulated time per real time (1)")
+    parser.add_argument("--seed", type=int, default=1, help="draws the route and the disturbances (1)")
+    parser.add_argument("--drive", default="mixed", choices=[*DriveKind], help="where it is driven (mixed)")
+    parser.add_argument(
+        "--fault",
+        metavar="KIND=VALUE,…",
+        help="a bad link: loss, corrupt, garbage, delay_ms, split, silent_after_s",
+    )
+    parser.add_argument("--seconds", type=float, metavar="N", help="stop after N seconds of real time")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Serves until Ctrl-C, SIGTERM or ``--seconds``; prints where, and what to configure to read it.
+
+    Raises:
+        UsageError: a speed, a time or a fault that cannot be.
+        WorkError: this machine has no such link.
+    """
+    if not 0.1 <= options.speed <= 100.0:
+        raise UsageError(f"--speed {options.speed:g} is impossible: allowed are 0.1 to 100")
+    if options.seconds is not None and not 0.0 < options.seconds < math.inf:
+        raise UsageError(f"--seconds {options.seconds:g} is impossible: it must be above 0")
+    try:
+        faults = parse_faults(options.fault) if options.fault else NO_FAULTS
+    except LinkFaultError as error:
+        raise UsageError(f"--fault: {error}") from None
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    car = Car(CarSettings(seed=options.seed, drive=DriveKind(options.drive)))
+    try:
+        served = serve(Transport(options.transport), car, ScaledClock(options.speed, WallClock()), faults)
+    except DeviceUnavailableError as error:
+        raise WorkError(str(error)) from None
+    try:
+        print(
+            f"A simulated ECU answers on {served.where}. To read it, write in the configuration:\n\n[source]"
+        )
+        for key, value in served.source.items():
+            print(f'{key} = "{value}"')
+        print("\nCtrl-C stops.", flush=True)
+        stopping.wait(options.seconds)
+    finally:
+        served.stop()
+    return 0

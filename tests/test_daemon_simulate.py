@@ -1,0 +1,140 @@
+"""``lowmaf simulate`` in a process of its own, read by ``lowmaf probe``; and ``lowmaf ports``."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from daemon.cli import main
+from drivers.ports import FoundPort
+from drivers.simulator.link_faults import LinkFaults, parse_faults
+
+
+@contextlib.contextmanager
+def simulated(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """The command and the ``[source]`` section that it prints."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "daemon", "simulate", *options],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1],
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        lines = []
+        for line in process.stdout:
+            lines.append(line)
+            if line.startswith("Ctrl-C"):
+                break
+        printed = "".join(lines)
+        assert "[source]" in printed, (printed, process.stderr and process.stderr.read())
+        yield process, printed[printed.index("[source]") : printed.index("Ctrl-C")]
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def probe(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    for name in list(os.environ):
+        if name.startswith("LOWMAF_"):
+            monkeypatch.delenv(name)
+
+    def run(source: str, *options: str) -> tuple[int, str, str]:
+        path = tmp_path / "car.toml"
+        path.write_text(source, encoding="utf-8")
+        status = main(["probe", "--config", str(path), *options])
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("transport", "words"),
+    [
+        ("kline", "SSM on K-line /dev/pts/"),
+        ("slcan", "SSM on CAN /dev/pts/"),
+        ("elm327", "OBD through ELM327 /dev/pts/"),
+    ],
+)
+def test_an_ecu_of_its_own_is_probed_and_ends_when_told(probe, transport: str, words: str) -> None:
+    with simulated("--transport", transport, "--seed", "3") as (process, source):
+        status, out, err = probe(source, "--seconds", "1")
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(5.0) == 0
+    assert (status, err) == (0, "")
+    assert out.startswith(words)
+    assert "ECU 4D12044006" in out or "ECU 7E8" in out
+    assert "samples per second; the newest:" in out
+    assert "mass air flow" in out
+    assert "g/s" in out
+    assert "closed" in out or "open cold" in out
+
+
+def test_a_bad_link_is_read_as_well(probe) -> None:
+    with simulated("--transport", "kline", "--fault", "loss=0.1,garbage=0.2") as (_, source):
+        status, out, _ = probe(source, "--seconds", "1")
+    assert status == 0
+    assert "samples" in out
+
+
+def test_nothing_to_probe_is_one_line_and_exit_status_1(probe) -> None:
+    status, out, err = probe('[source]\ndriver = "ssm-kline"\nport = "/dev/nosuchport7"\n')
+    assert (status, out) == (1, "")
+    assert err.startswith("lowmaf probe: serial port /dev/nosuchport7 cannot be opened: no such port;")
+    assert err.count("\n") == 1
+    assert probe("[source]\n", "--seconds", "0")[0] == 2
+    assert probe("[source]\ndriver = 'x'\n")[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--transport", "kline", "--speed", "0"], "--speed 0 is impossible: allowed are 0.1 to 100"),
+        (["--transport", "kline", "--seconds", "-1"], "--seconds -1 is impossible"),
+        (
+            ["--transport", "kline", "--fault", "los=1"],
+            "no fault 'los'; known: loss, corrupt, garbage, delay_ms",
+        ),
+        (["--transport", "kline", "--fault", "loss=2"], "fault loss: met '2', allowed are 0 to 1"),
+        (["--transport", "kline", "--fault", "loss"], "fault loss: met '', allowed are 0 to 1"),
+    ],
+)
+def test_what_cannot_be_simulated(capsys: pytest.CaptureFixture[str], options: list[str], words: str) -> None:
+    assert main(["simulate", *options]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_faults_in_words() -> None:
+    assert parse_faults("loss=0.2, delay_ms=40") == LinkFaults(loss=0.2, delay_ms=40.0)
+    assert not parse_faults("seed=3").any
+
+
+def test_ports_are_listed_with_what_to_write(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "daemon.commands.ports.serial_ports", lambda: [FoundPort("/dev/x", "a cable", "a hint")]
+    )
+    monkeypatch.setattr("daemon.commands.ports.can_interfaces", list)
+    assert main(["ports"]) == 0
+    assert capsys.readouterr().out == "/dev/x\n    a cable\n    a hint\n"
+    monkeypatch.setattr("daemon.commands.ports.serial_ports", list)
+    assert main(["ports"]) == 0
+    assert "No serial port and no CAN interface was found" in capsys.readouterr().out
+
+
+def test_a_driver_without_voltage_needs_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "car.toml"
+    path.write_text('[source]\ndriver = "elm327"\n', encoding="utf-8")
+    assert main(["check", "--config", str(path)]) == 2
+    assert "driver elm327 reads the flow but no MAF voltage: [vehicle] maf_table" in capsys.readouterr().err
+    (tmp_path / "maf.csv").write_text("V,g/s\n1.0,2.5\n2.0,10\n3.0,40\n", encoding="utf-8")
+    path.write_text('[vehicle]\nmaf_table = "maf.csv"\n[source]\ndriver = "elm327"\n', encoding="utf-8")
+    assert main(["check", "--config", str(path)]) == 0
