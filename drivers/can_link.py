@@ -63,6 +63,8 @@ def open_bus(interface: str, channel: str, bitrate: int) -> can.BusABC:
         DeviceUnavailableError: the interface, its Python backend or its channel is not there.
     """
     settings: dict[str, Any] = {"bitrate": bitrate} if bitrate else {}
+    if interface == "udp_multicast":
+        settings["hop_limit"] = 0  # between programs of this machine: it is no bus that others should hear
     try:
         if interface == "slcan":
             return SlcanBus(channel, bitrate)

@@ -77,6 +77,19 @@ def test_an_ecu_of_its_own_is_probed_and_ends_when_told(probe, transport: str, w
     assert "closed" in out or "open cold" in out
 
 
+def test_an_ecu_on_a_bus_over_udp_is_read_by_another_program(probe) -> None:
+    with contextlib.ExitStack() as stack:
+        try:
+            _, source = stack.enter_context(simulated("--transport", "udp-multicast"))
+        except AssertionError as error:
+            if "cannot be opened" in str(error):
+                pytest.skip("this machine has no route for multicast")
+            raise
+        status, out, err = probe(source, "--seconds", "1")
+    assert (status, err) == (0, "")
+    assert out.startswith("SSM on CAN 239.74.163.2 (udp_multicast), ECU 4D12044006")
+
+
 def test_a_bad_link_is_read_as_well(probe) -> None:
     with simulated("--transport", "kline", "--fault", "loss=0.1,garbage=0.2") as (_, source):
         status, out, _ = probe(source, "--seconds", "1")
