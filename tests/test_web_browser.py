@@ -5,78 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-import os
 import re
-import shutil
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytest_asyncio
+from browsing import DESK, OUTPUT, PHONE, launched_browser, opened  # noqa: F401 - a fixture
 from fakes import FakeBoard, live_reading, realistic_snapshot, serving
-from playwright.async_api import Browser, Page, Route, async_playwright, expect
+from playwright.async_api import Browser, Route, expect
 
 from lowmaf.snapshot import DataWarning
 from web.app import create_app
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
-
-PHONE = {"width": 360, "height": 740}
-DESK = {"width": 1366, "height": 900}
-OUTPUT = Path(__file__).parent / "output"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest_asyncio.fixture(loop_scope="module", scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        words = "no Chromium on this machine (sudo apt install chromium)"
-        if os.environ.get("CI") == "true":
-            pytest.fail(words)
-        pytest.skip(words)
-    async with async_playwright() as playwright:
-        launched = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        yield launched
-        await launched.close()
-
-
-@contextlib.asynccontextmanager
-async def opened(
-    browser: Browser, url: str, *, size: dict[str, int] = PHONE, scheme: Any = "dark"
-) -> AsyncIterator[Page]:
-    """A page of its own; fails if it complained or asked another server for anything."""
-    context = await browser.new_context(viewport=size, color_scheme=scheme)
-    page = await context.new_page()
-    complaints: list[str] = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: complaints.append(message.text) if _is_complaint(message) else None)
-    page.on("dialog", lambda dialog: complaints.append(f"dialog {dialog.message}"))
-    page.on(
-        "request",
-        lambda request: None if request.url.startswith(url) else complaints.append(f"asked {request.url}"),
-    )
-    try:
-        await page.goto(url)
-        yield page
-        assert complaints == []
-    finally:
-        await context.close()
-
-
-def _is_complaint(message: Any) -> bool:
-    """Errors and warnings, but for those by which Chromium tells that the server is not there now."""
-    gone = "net::ERR_CONNECTION_REFUSED" in message.text or "net::ERR_INCOMPLETE" in message.text
-    return message.type in ("error", "warning") and not gone and "409" not in message.text
 
 
 async def until(condition: Any) -> None:

@@ -67,12 +67,12 @@ function buildRow() {
     "tr",
     { role: "row" },
     volts,
-    el("td.correction", { role: "cell" }, value, interval),
+    el("td.correction", { role: "cell" }, value, " ", interval),
     el("td.bar-cell", { "aria-hidden": "true" }, el("span.bar-track", {}, whisker, bar)),
     el("td.state", { role: "cell" }, glyph, state),
     flow,
     proposed,
-    el("td.hits", { role: "cell" }, hits, effective),
+    el("td.hits", { role: "cell" }, hits, " ", effective),
   );
   return { root, volts, value, interval, bar, whisker, glyph, state, flow, proposed, hits, effective };
 }
@@ -109,7 +109,7 @@ function fill(row, cell, full) {
   row.root.dataset.sign = Math.sign(cell.correction_pct ?? 0) < 0 ? "minus" : "plus";
   setText(row.volts, `${fixed(cell.maf_v, 2)} V`);
   setText(row.value, cell.correction_pct === null ? UNKNOWN : `${signed(cell.correction_pct, 1)} %`);
-  setText(row.interval, cell.stderr_pct === null ? "" : ` ± ${fixed(halfWidth(cell), 1)}`);
+  setText(row.interval, cell.stderr_pct === null ? "" : `± ${fixed(halfWidth(cell), 1)}`);
   setText(row.glyph, GLYPHS[cell.state]);
   setText(row.state, cell.state);
   setText(row.flow, cell.flow_gs === null ? UNKNOWN : `${fixed(cell.flow_gs, 2)} g/s`);
@@ -117,7 +117,7 @@ function fill(row, cell, full) {
   row.proposed.classList.toggle("moves", moves);
   setText(row.proposed, cell.proposed_gs === null ? UNKNOWN : moves ? `${fixed(cell.proposed_gs, 2)} g/s` : "stays");
   setText(row.hits, count(cell.hits));
-  setText(row.effective, cell.effective_hits === null ? "" : ` (${fixed(cell.effective_hits, 0)} eff.)`);
+  setText(row.effective, cell.effective_hits === null ? "" : `(${fixed(cell.effective_hits, 0)} eff.)`);
   span(row.bar, cell.correction_pct === null ? null : [0, cell.correction_pct], full);
   span(row.whisker, cell.ci95_pct, full);
 }
