@@ -203,7 +203,12 @@ class Hub:
                 self._snapshot = self.pipeline.snapshot(self._held_out)
                 self._solved_s = now_s
             else:
-                self._snapshot = replace(self._snapshot, revision=revision, counts=self.pipeline.counts())
+                self._snapshot = replace(
+                    self._snapshot,
+                    revision=revision,
+                    counts=self.pipeline.counts(),
+                    hits=self.pipeline.hits(),
+                )
         return self._snapshot
 
     def session(self) -> int | None:

@@ -32,6 +32,8 @@ def plan_from(config: Config) -> Plan:
         driver = make_driver()
     except DriverOptionError as error:
         raise UsageError(f"{config.path}: [source]: {error}") from None
+    if isinstance(driver, Simulator):
+        logger.warning("the source is a SIMULATED car: what is learned says nothing of yours")
     if config.vehicle.maf_table is not None:
         table = read_table(config.vehicle.maf_table, f"{config.path}: [vehicle] maf_table")
     else:

@@ -83,6 +83,11 @@ class Filters:
                     f"{meta['low']:g} to {meta['high']:g}, or {meta['off']:g} for off"
                 )
 
+        if self.min_rpm > self.max_rpm:
+            raise FilterError(
+                f"min_rpm = {self.min_rpm:g} is above max_rpm = {self.max_rpm:g}: no sample could count"
+            )
+
     @classmethod
     def none(cls) -> Filters:
         """Every limit off: only the closed-loop and finite-value rules are left."""

@@ -9,6 +9,7 @@ import numpy as np
 from lowmaf.samples import Floats
 
 MAX_CELLS = 1024
+MAX_FLOW_GS = 1e6
 DIP = 0.01
 """Flow may fall by this share from one cell to the next: measured tables in real ROMs do."""
 
@@ -27,7 +28,7 @@ class MafTable:
 
     Raises:
         MafTableError: fewer than 2 or more than 1024 cells, a value that is not finite, volts
-            that do not rise or lie outside 0 to 5.5 V, flow that falls.
+            that do not rise or lie outside 0 to 5.5 V, flow that falls, no flow above zero.
     """
 
     name: str
@@ -48,6 +49,10 @@ class MafTable:
             if row is not None and not np.isfinite(row).all():
                 cell = int(np.flatnonzero(~np.isfinite(row))[0])
                 raise MafTableError(f"cell {cell + 1} has no finite value in {unit}")
+        if flow is not None and (flow[-1] <= 0.0 or flow[-1] > MAX_FLOW_GS):
+            raise MafTableError(
+                f"the highest cell needs a flow above 0 and up to {MAX_FLOW_GS:g} g/s, met {flow[-1]:g} g/s"
+            )
         if volts[0] < 0.0 or volts[-1] > 5.5:
             raise MafTableError(f"volts must lie in 0 to 5.5 V, met {volts[0]:g} to {volts[-1]:g} V")
         if (falling := np.flatnonzero(np.diff(volts) <= 0.0)).size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lowmaf.cells import BLOCK_S, BlockKey, CellSums
 from lowmaf.estimate import Estimator
@@ -159,6 +160,13 @@ class Pipeline:
         by_label = self.verdict_counts()
         accepted = by_label.pop(Verdict.ACCEPTED.label)
         return SampleCounts(accepted + sum(by_label.values()), self.pending, accepted, by_label)
+
+    def hits(self) -> NDArray[np.int64]:
+        """Accepted samples nearest to each cell (k,), as :meth:`snapshot` has them, without a solve."""
+        hits: NDArray[np.int64] = (
+            self.learned.counting(self.learned.sums).total().row("hits")[0].astype(np.int64)
+        )
+        return hits
 
     def held_out(self, sums: CellSums | None = None) -> HeldOut | None:
         """Cross-validation on these sums, by default all that count. Takes several solves.

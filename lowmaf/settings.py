@@ -110,6 +110,10 @@ class CurveSettings:
                     f"{spec.name} = {value:g} is impossible: allowed are {meta['low']:g} to "
                     f"{meta['high']:g} {meta['unit']}"
                 )
+        if math.isfinite(self.window_drives) and self.window_drives != int(self.window_drives):
+            raise EstimatorSettingError(
+                f"window_drives = {self.window_drives:g} is impossible: drives are counted in whole numbers"
+            )
         if self.delay_min_s > self.delay_max_s:
             raise EstimatorSettingError(
                 f"delay_min_s = {self.delay_min_s:g} s is above delay_max_s = {self.delay_max_s:g} s"

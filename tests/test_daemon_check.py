@@ -62,7 +62,7 @@ def test_what_would_run_is_summed_up(check, tmp_path: Path) -> None:
     assert (status, err) == (0, "")
     assert "WRX" in out
     assert "ssm-can, channel vcan7" in out
-    assert "maf.csv: 3 cells, 1.00 to 3.00 V, to 40 g/s" in out
+    assert "maf: 3 cells, 1.00 to 3.00 V, to 40 g/s" in out
     assert "none but closed loop" in out
     assert f"{tmp_path}/lowmaf.sqlite3 (new), cells only" in out
     assert "http://[::1]:8000" in out
@@ -72,7 +72,7 @@ def test_what_would_run_is_summed_up(check, tmp_path: Path) -> None:
     ("text", "expected"),
     [
         ("[web]\nport = 'x'", 'lowmaf check: car.toml:2: [web] port = "x"'),
-        ("[vehicle]\nmaf_table = 'none.csv'", "lowmaf check: none.csv: No such file or directory"),
+        ("[vehicle]\nmaf_table = 'none.csv'", "lowmaf check: car.toml: [vehicle] maf_table: none.csv: No such file or directory"),
         ("[vehicle]\nmaf_table = 'car.toml'", "lowmaf check: car.toml: "),
         ("[storage]\ndatabase = 'no/where.sqlite3'", "database: no/where.sqlite3: there is no folder"),
         ("[storage]\ndatabase = 'car.toml'", "[storage] database: car.toml: not a SQLite database"),

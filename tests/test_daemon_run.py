@@ -169,3 +169,31 @@ def test_every_command_has_help_with_an_example() -> None:
         assert "example" in done.stdout
     done = subprocess.run([*LOWMAF, "--version"], capture_output=True, text=True, timeout=30)
     assert re.fullmatch(r"lowmaf \d+\.\d+\.\d+\n", done.stdout)
+
+
+@pytest.mark.parametrize("arguments", [("--version",), ("--help",), ("check", "--help")])
+@pytest.mark.parametrize("streams", ["> /dev/full", "| true", ">&-", "<&- >&- 2>&-"])
+def test_streams_that_fail_give_no_traceback(arguments: tuple[str, ...], streams: str) -> None:
+    """``/dev/full`` is only written to by the shell, as a stream."""
+    line = " ".join([*LOWMAF, *arguments, streams])
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=30)
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
+def test_control_characters_of_names_are_shown_not_obeyed(tmp_path: Path) -> None:
+    name = str(tmp_path / "a\x1b[31mb.toml")
+    done = subprocess.run([*LOWMAF, "check", "--config", name], capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert "\x1b" not in done.stderr
+    assert "a\\x1b[31mb.toml" in done.stderr
+
+
+def test_a_simulated_source_is_announced(tmp_path: Path) -> None:
+    config = tmp_path / "empty.toml"
+    config.write_text("")
+    done = subprocess.run(
+        [*LOWMAF, "check", "--config", str(config)], capture_output=True, text=True, timeout=30
+    )
+    assert done.returncode == 0
+    assert "SIMULATED" in done.stdout

@@ -46,7 +46,8 @@ def run(options: argparse.Namespace) -> int:
 def _summary(config: Config, table: MafTable, *, database_exists: bool) -> Iterator[tuple[str, str]]:
     yield "car", config.vehicle.name
     given = "".join(f", {name} {value}" for name, value in config.source.options.items())
-    yield "source", f"{config.source.driver}{given}"
+    simulated = " (a SIMULATED car)" if config.source.driver == "simulator" else ""
+    yield "source", f"{config.source.driver}{simulated}{given}"
     flow = "corrections only" if table.flow_gs is None else f"to {table.flow_gs[-1]:.0f} g/s"
     span = f"{table.maf_v[0]:.2f} to {table.maf_v[-1]:.2f} V"
     yield "MAF table", f"{table.name}: {table.cells} cells, {span}, {flow}"
