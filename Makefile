@@ -28,11 +28,11 @@ run: $(VENV)/.runtime  ## the whole system on a simulated car; options in ARGS, 
 	@exec $(BIN)/lowmaf demo $(ARGS)
 
 .PHONY: test
-test: check browser  ## format, lint, types and every test; pytest's options in ARGS
+test: check system-packages  ## format, lint, types and every test; pytest's options in ARGS
 	@$(BIN)/python -m pytest $(ARGS)
 
 .PHONY: test-long
-test-long: check browser  ## the same with the tests that take minutes
+test-long: check system-packages boot-packages  ## the same with the tests that take minutes
 	@$(BIN)/python -m pytest -m "" $(ARGS)
 
 .PHONY: check
@@ -60,22 +60,41 @@ lock: $(VENV)/.dev  ## resolve the locked dependencies anew from pyproject.toml
 clean:  ## remove the virtual environments and everything that was generated
 	rm -rf .venv .venv-* build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
-# The tests of the dashboard drive Debian's Chromium. It is a system package, so it is only installed
-# where that needs no password; elsewhere those tests are skipped and say so.
-.PHONY: browser
-browser:
-	@command -v chromium >/dev/null 2>&1 || { \
-		line="apt-get install --yes --no-install-recommends chromium libatomic1"; \
-		if ! command -v apt-get >/dev/null 2>&1; then \
-			echo "No chromium and no apt-get here: the tests that need a browser will be skipped." >&2; \
-		elif [ "$$(id -u)" = 0 ]; then \
-			echo "Installing the browser for the tests: $$line"; \
-			{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$line -qq </dev/null >/dev/null; } \
-			|| echo "Chromium could not be installed: the tests that need a browser will be skipped." >&2; \
-		else \
-			echo "No chromium here: the tests that need a browser will be skipped. To run them: sudo $$line" >&2; \
-		fi; \
-	}
+.PHONY: install uninstall
+install:  ## lowmaf as a service of this machine (with sudo); an upgrade keeps configuration and data
+	@DESTDIR="$(DESTDIR)" PYTHON="$(PYTHON)" systemd/install.sh install
+
+uninstall:  ## remove the service; PURGE=1 removes configuration and data too
+	@DESTDIR="$(DESTDIR)" PURGE="$(PURGE)" systemd/install.sh uninstall
+
+# Some tests need system packages: Debian's Chromium for the dashboard, systemd for the unit, and for the
+# long tests a Debian that is booted. They are only installed where that needs no password; elsewhere
+# those tests are skipped and say so. $(call wanted,program,packages)
+define wanted
+@command -v $(1) >/dev/null 2>&1 || { \
+	line="apt-get install --yes --no-install-recommends $(2)"; \
+	skipped="tests that need $(1) will be skipped."; \
+	if ! command -v apt-get >/dev/null 2>&1; then \
+		echo "No $(1) and no apt-get here: $$skipped" >&2; \
+	elif [ "$$(id -u)" = 0 ]; then \
+		echo "Installing for the tests: $$line"; \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$line -qq </dev/null >/dev/null; } \
+		|| echo "$(1) could not be installed: $$skipped" >&2; \
+	else \
+		echo "No $(1) here: $$skipped To run them: sudo $$line" >&2; \
+	fi; \
+}
+endef
+
+.PHONY: system-packages
+system-packages:
+	$(call wanted,chromium,chromium libatomic1)
+	$(call wanted,systemd-analyze,systemd)
+
+.PHONY: boot-packages
+boot-packages:
+	$(call wanted,systemd-nspawn,systemd-container)
+	$(call wanted,debootstrap,debootstrap)
 
 $(VENV)/.runtime: requirements.lock pyproject.toml $(VENV)/.made
 	@echo "Installing what lowmaf needs into $(VENV)"
