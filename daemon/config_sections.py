@@ -93,6 +93,13 @@ class WebSettings:
             "meaning": "names by which the page may be opened, besides IP addresses, localhost and *.local"
         },
     )
+    openej_origins: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "meaning": "origins of other web pages that may use the OpenEJ service, such as "
+            '"http://localhost:8080"'
+        },
+    )
 
 
 @dataclass(frozen=True, slots=True)

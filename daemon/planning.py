@@ -56,5 +56,6 @@ def plan_from(config: Config) -> Plan:
         host=config.web.host,
         port=config.web.port,
         host_names=config.web.host_names,
+        openej_origins=config.web.openej_origins,
         listening=lambda url: logger.info("dashboard at %s", url),
     )

@@ -50,6 +50,7 @@ class Plan:
     host: str
     port: int
     host_names: tuple[str, ...]
+    openej_origins: tuple[str, ...] = ()
     seconds: float | None = None
     listening: Callable[[str], None] = lambda _: None
     companion: Callable[[Hub], Coroutine[None, None, None]] | None = None
@@ -75,7 +76,10 @@ async def _run(plan: Plan) -> None:
         async with await Store.open(
             plan.database, commit_interval_s=plan.commit_interval_s, min_free_bytes=plan.min_free_bytes
         ) as store:
+            for notice in store.notices:
+                logger.warning("%s", notice.message)
             table = await store.put_table(plan.table)
+            logger.info("database %s, MAF table %s (revision %d)", plan.database, table.name, table.revision)
             hub = Hub(
                 HubSettings(
                     version("lowmaf"), table, plan.estimator, plan.filters, plan.curve, plan.keep_samples
@@ -84,7 +88,9 @@ async def _run(plan: Plan) -> None:
             )
             await carry_on(hub, store)
             store.before_commit = hub.save
-            app = create_app(hub, version=version("lowmaf"), host_names=plan.host_names)
+            app = create_app(
+                hub, version=version("lowmaf"), host_names=plan.host_names, openej_origins=plan.openej_origins
+            )
             supervisor = Supervisor(plan.make_driver, hub)
             tasks: list[Coroutine[None, None, None]] = [
                 supervisor.run(),
