@@ -387,6 +387,11 @@ def test_negative_zero_and_trailing_commas_are_plain_values() -> None:
     assert reader.summary.unusable == {}
 
 
+def test_a_value_beyond_all_numbers_in_our_unit_is_no_crash() -> None:
+    text = small("0,1.2,1,1,8,900", "1,1.2,1,1,8,1.7e308").replace("RPM (RPM)", "Vehicle Speed (mph)")
+    assert read(text)[0]["speed_kmh"].tolist() == pytest.approx([900 * 1.609344, np.inf])
+
+
 def test_rows_that_are_too_long_or_too_short_are_counted() -> None:
     rows = ["0,1.2,1,1,8,900", "1,1.2,1,1,8,900,7", "2,1.2,1", "3,1.2,1,1,8,900"]
     batch, reader = read(small(*rows))

@@ -58,8 +58,11 @@ class Column:
     note: str = ""
 
     def convert(self, logged: Floats) -> Floats:
-        """Logged values in our unit."""
-        return logged if self.unit.is_ours else logged * self.unit.factor + self.unit.offset
+        """Logged values in our unit; what is beyond all numbers in it becomes infinite."""
+        if self.unit.is_ours:
+            return logged
+        with np.errstate(over="ignore"):
+            return logged * self.unit.factor + self.unit.offset
 
 
 @dataclass(frozen=True, slots=True)
