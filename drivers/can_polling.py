@@ -74,9 +74,10 @@ class PolledCan:
     """Words for what is spoken, such as ``SSM``."""
     wanted: str
     """Words for whom we look for, such as ``Subaru ECU``."""
+    options_kind: type[CanOptions] = CanOptions
 
     def __init__(self, options: Mapping[str, object], clock: Clock) -> None:
-        self.options = parse_options(CanOptions, self.name, options)
+        self.options = parse_options(self.options_kind, self.name, options)
         if self.options.interface == "slcan":
             check_place(self.options.channel, self.options.bitrate)
         self.counts = LinkCounts()
@@ -130,7 +131,7 @@ class PolledCan:
                 )
                 origin_s = self._clock.now()
                 self.reading = self._found(link)
-                _Polling(
+                Polling(
                     options, self.counts, self._clock, reading=self.reading, handoff=handoff, stop=stop
                 ).run(origin_s)
             finally:
@@ -157,7 +158,7 @@ class PolledCan:
                     ) from error
 
 
-class _Polling:
+class Polling:
     """One connection's samples in the reader thread, until told to stop."""
 
     def __init__(

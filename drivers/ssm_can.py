@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from drivers.can_link import CanLink
-from drivers.can_polling import PolledCan, Reading
-from drivers.ssm_reader import ReadingPlan, SsmReader
+from drivers.can_polling import CanOptions, PolledCan, Reading
+from drivers.clock import Clock
+from drivers.options import option
+from drivers.ssm_definition import check_file
+from drivers.ssm_reader import DEFINITION_WORDS, NO_DEFINITION, ReadingPlan, SsmReader
+
+
+@dataclass(frozen=True, slots=True)
+class SsmCanOptions(CanOptions):
+    """What the configuration may say for ``driver = "ssm-can"``."""
+
+    definition: str = option(NO_DEFINITION, DEFINITION_WORDS)
 
 
 class SsmCan(PolledCan):
@@ -15,10 +26,18 @@ class SsmCan(PolledCan):
     name = "ssm-can"
     protocol = "SSM"
     wanted = "Subaru ECU"
+    options_kind = SsmCanOptions
+
+    def __init__(self, options: Mapping[str, object], clock: Clock) -> None:
+        super().__init__(options, clock)
+        assert isinstance(self.options, SsmCanOptions)
+        self._definition = self.options.definition
+        if self._definition != NO_DEFINITION:
+            check_file(self.name, self._definition)
 
     def find(self, link: CanLink) -> Reading:
         reader = SsmReader(link)
-        return _SsmReading(reader, reader.plan(reader.identify()))
+        return _SsmReading(reader, reader.plan(reader.identify(), self._definition))
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,16 @@ from drivers.clock import Clock
 from drivers.kline_frames import INIT, INIT_REPLY
 from drivers.kline_link import KlineLink
 from drivers.options import option, parse_options
-from drivers.ssm_frames import FUEL_LOOP_ADDRESSES, READ_REPLY, InitReply, ReadReply, ReadRequest
-from drivers.ssm_reader import ReadingPlan, chosen_parameters, require_enough
+from drivers.ssm_definition import check_file
+from drivers.ssm_frames import READ_REPLY, InitReply, ReadReply, ReadRequest
+from drivers.ssm_reader import (
+    DEFINITION_WORDS,
+    NO_DEFINITION,
+    ReadingPlan,
+    chosen_parameters,
+    fuel_loop_address,
+    require_enough,
+)
 from lowmaf.samples import SampleBatch
 
 _IDENTIFY_S = 1.0  # an ECU that has just been switched on takes its time
@@ -39,6 +47,7 @@ class SsmKlineOptions:
     baudrate: int = option(
         4800, "speed of the line, which every known ECU shares", unit="bit/s", low=1200, high=115_200
     )
+    definition: str = option(NO_DEFINITION, DEFINITION_WORDS)
     timeout_s: float = option(
         0.3, "wait for an answer beyond its time on the wire", unit="s", low=0.02, high=5.0
     )
@@ -59,6 +68,8 @@ class SsmKline:
     def __init__(self, options: Mapping[str, object], clock: Clock) -> None:
         self.options = parse_options(SsmKlineOptions, self.name, options)
         self._parameters = chosen_parameters(self.name, self.options.channels)
+        if self.options.definition != NO_DEFINITION:
+            check_file(self.name, self.options.definition)
         self.counts = LinkCounts()
         self._clock = clock
         self._continuous = self.options.mode == "continuous"
@@ -121,7 +132,8 @@ class SsmKline:
     def _plan_for(self, init: InitReply) -> ReadingPlan:
         parameters = tuple(p for p in self._parameters if init.supports(p.index, p.bit))
         require_enough(init.ecu_id, parameters)
-        return ReadingPlan(init.ecu_id, parameters, FUEL_LOOP_ADDRESSES.get(init.ecu_id), asks_obd=False)
+        address = fuel_loop_address(init.ecu_id, self.options.definition)
+        return ReadingPlan(init.ecu_id, parameters, address, asks_obd=False)
 
 
 class _Sampling:

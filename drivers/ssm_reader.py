@@ -11,6 +11,7 @@ from drivers.base import DeviceUnavailableError, DriverOptionError, FrameError
 from drivers.can_link import CanLink, NoAnswerError, RefusedError
 from drivers.obd_frames import FUEL_STATUS, CurrentDataReply, CurrentDataRequest, fuel_loop
 from drivers.options import nearest
+from drivers.ssm_definition import loop_address
 from drivers.ssm_frames import (
     FUEL_LOOP_ADDRESSES,
     PARAMETERS,
@@ -23,6 +24,11 @@ from drivers.ssm_frames import (
 from lowmaf.samples import CHANNELS
 
 NAN = math.nan
+NO_DEFINITION = "none"
+DEFINITION_WORDS = (
+    "RomRaider logger definition (XML), for ECUs whose loop state lowmaf does not know where to find; "
+    "none: without"
+)
 
 
 @dataclass(frozen=True)
@@ -123,6 +129,16 @@ def chosen_parameters(driver: str, names: str) -> tuple[Parameter, ...]:
     return tuple(parameter for name, parameter in known.items() if name in wanted)
 
 
+def fuel_loop_address(ecu_id: str, definition: str) -> int | None:
+    """Where this ECU keeps the state of its fuel loop, from the definition file or our own few; else None.
+
+    Raises:
+        DeviceUnavailableError: the file cannot be read.
+    """
+    found = loop_address(definition, ecu_id) if definition != NO_DEFINITION else None
+    return FUEL_LOOP_ADDRESSES.get(ecu_id) if found is None else found
+
+
 def require_enough(ecu_id: str, parameters: Iterable[Parameter]) -> None:
     """Sees to it that samples can be made of these parameters.
 
@@ -151,7 +167,7 @@ class SsmReader:
         """
         return InitReply.from_bytes(self._link.ask(InitRequest().to_bytes()).payload)
 
-    def plan(self, init: InitReply) -> ReadingPlan:
+    def plan(self, init: InitReply, definition: str = NO_DEFINITION) -> ReadingPlan:
         """What this ECU lets us read. Each parameter that it refuses is left out.
 
         Raises:
@@ -161,7 +177,7 @@ class SsmReader:
         if parameters and not self._reads(*(address for p in parameters for address in p.addresses)):
             parameters = tuple(p for p in parameters if self._reads(*p.addresses))
         require_enough(init.ecu_id, parameters)
-        address = FUEL_LOOP_ADDRESSES.get(init.ecu_id)
+        address = fuel_loop_address(init.ecu_id, definition)
         if address is not None and not self._reads(address):
             address = None
         return ReadingPlan(init.ecu_id, parameters, address, address is None and self._has_fuel_status())
