@@ -54,9 +54,11 @@ class ElmSession:
         Raises:
             DeviceUnavailableError: no adapter answers, the car does not, or it offers too little.
         """
-        adapter = await self._set_up("0" if protocol == "auto" else protocol)
-        supported = await self._discover()
-        plan = plan_for(supported, f"ECU {self._ecu}")
+        try:
+            adapter = await self._set_up("0" if protocol == "auto" else protocol)
+            plan = plan_for(await self._discover(), f"ECU {self._ecu}")
+        except NoAnswerError as error:
+            raise DeviceUnavailableError(f"no ELM327 answers: {error}") from error
         if not await self._answers_whole(plan):
             plan = replace(plan, group=1)
         self.channels = plan.channels
@@ -92,25 +94,17 @@ class ElmSession:
             lines = await self._port.command("ATZ", _RESET_S)
         except NoAnswerError:
             lines = []  # one that was busy is back at its prompt now, and takes it
-        try:
-            adapter = next((line for line in lines if "ELM" in line), "") or " ".join(
-                await self._port.command("ATI", self._timeout_s)
-            )
-            for command in (*_SET_UP, f"ATSP{protocol}"):
-                await self._port.command(command, self._timeout_s)  # "?" is a setting that it lacks
-        except NoAnswerError as error:
-            raise DeviceUnavailableError(f"no ELM327 answers: {error}") from error
+        adapter = next((line for line in lines if "ELM" in line), "") or " ".join(
+            await self._port.command("ATI", self._timeout_s)
+        )
+        for command in (*_SET_UP, f"ATSP{protocol}"):
+            await self._port.command(command, self._timeout_s)  # "?" is a setting that it lacks
         return adapter[:30] or "adapter without a name"
 
     async def _discover(self) -> frozenset[int]:
         """Every PID that the chosen ECU has. Chosen is the one that knows fuel trims and air flow."""
-        try:
-            lines = await self._port.command("0100", _SEARCH_S)
-            number = (await self._port.command("ATDPN", self._timeout_s) or [""])[0][-1:]
-        except NoAnswerError as error:
-            raise DeviceUnavailableError(
-                f"the adapter does not come back from its search: {error}"
-            ) from error
+        lines = await self._port.command("0100", _SEARCH_S)
+        number = (await self._port.command("ATDPN", self._timeout_s) or [""])[0][-1:]
         if number in _CAN:
             self._payloads = partial(can_payloads, long_headers=number in _LONG_HEADERS)
         else:

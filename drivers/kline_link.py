@@ -116,11 +116,16 @@ class KlineLink:
     def _is_answer(self, frame: KlineFrame) -> bool:
         """Whether the ECU sent it to us; False for an echo of ours.
 
-        A cable that echoes hands back what we sent; any other request was sent by somebody else.
+        A cable that echoes hands back what we sent, perhaps late what the session before this one sent
+        last; any other request was sent by somebody else.
         """
         if frame.source == ECU and frame.destination == TESTER:
             return True
-        if frame.destination == ECU and frame.source == TESTER and frame.payload in self._sent:
+        if (
+            frame.destination == ECU
+            and frame.source == TESTER
+            and frame.payload in {_STOP_READING, *self._sent}
+        ):
             return False
         raise LinkInUseError(
             f"another tester is on the K-line ({self._port.name}): {frame.source:02X} sent "

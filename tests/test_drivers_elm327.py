@@ -219,6 +219,15 @@ async def test_no_adapter_is_said_to_be_so() -> None:
         await take(driver(port, timeout_s=0.1), 1)
 
 
+@pytest.mark.parametrize("command", ["ATE0", "ATSP0", "ATDPN", "ATSH7E0"])
+async def test_an_adapter_that_falls_silent_while_it_is_set_up(command: str) -> None:
+    with (
+        fake_adapter(lambda typed: b"" if typed in {command, ""} else car(typed)) as (port, _),
+        pytest.raises(DeviceUnavailableError, match="no ELM327 answers"),
+    ):
+        await take(driver(port, timeout_s=0.1), 1)
+
+
 async def test_an_adapter_that_starts_anew_is_set_up_anew() -> None:
     asked = 0
 

@@ -259,6 +259,13 @@ async def test_another_tester_on_the_line_is_left_alone() -> None:
         await take(driver(port), 1)
 
 
+async def test_a_late_echo_of_what_the_session_before_sent_last_is_no_other_tester() -> None:
+    late = KlineFrame(ECU, TESTER, ReadRequest((0x08,)).to_bytes()).to_bytes()
+    with fake_ecu(lambda request: [late, *real_ecu(request)]) as (port, _):
+        batch = await take(driver(port), 2)
+    assert np.all(batch["maf_v"] == 1.6)
+
+
 async def test_a_port_that_another_program_has_is_said_to_be_in_use() -> None:
     with (
         simulated_ecu() as path,
