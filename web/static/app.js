@@ -5,6 +5,7 @@ import { Connection } from "./connection.js";
 import { setText } from "./dom.js";
 import { duration } from "./format.js";
 import * as about from "./panels/about.js";
+import * as control from "./panels/control.js";
 import * as curve from "./panels/curve.js";
 import * as link from "./panels/link.js";
 import * as live from "./panels/live.js";
@@ -16,15 +17,17 @@ import * as verdicts from "./panels/verdicts.js";
 import * as warnings from "./panels/warnings.js";
 
 /** In the order in which they stand on the phone. */
-const PANELS = [link, progress, truth, live, warnings, curve, table, verdicts, take, about];
+const PANELS = [link, progress, truth, live, warnings, curve, table, verdicts, take, control, about];
 
 const board = new Board();
+const badge = /** @type {HTMLElement} */ (document.getElementById("simulated"));
 const stale = /** @type {HTMLElement} */ (document.getElementById("stale"));
 let staleSince = "";
 let drawing = false;
 
 function draw() {
   drawing = false;
+  showSimulated();
   for (const panel of PANELS) {
     panel.render(board);
   }
@@ -46,6 +49,15 @@ function showStale() {
     staleSince = "";
   }
   stale.hidden = !board.stale;
+}
+
+/** A simulated car must not be taken for a real one, nor its table be flashed. */
+function showSimulated() {
+  const simulated = board.simulated;
+  if (simulated === badge.hidden) {
+    badge.hidden = !simulated;
+    document.title = simulated ? "lowmaf – SIMULATED" : "lowmaf";
+  }
 }
 
 new Connection("/api/v1/stream", (kind, document) => {

@@ -80,6 +80,9 @@
 /** After this long without an event what is shown is no longer true. */
 export const STALE_AFTER_MS = 3000;
 
+/** A sample older than this is not shown as of now, s; slow adapters give one in a second or two. */
+const OLD_SAMPLE_S = 5;
+
 export class Board {
   /** @type {Table | null} */
   table = null;
@@ -111,6 +114,19 @@ export class Board {
   /** Whether what is shown may no longer be true. */
   get stale() {
     return this.age > STALE_AFTER_MS;
+  }
+
+  /**
+   * Whether values are those of this moment: the daemon speaks, the link is up and samples come. A
+   * value of before a pause must not look like one of now.
+   */
+  get fresh() {
+    return !this.stale && this.link?.state === "running" && (this.status?.last_sample_age_s ?? 0) <= OLD_SAMPLE_S;
+  }
+
+  /** Whether the car is the simulated one, which alone has a known error. */
+  get simulated() {
+    return (this.status?.truth ?? null) !== null || this.link?.driver === "simulator";
   }
 
   /** The link to the car; the `live` event has it sooner than the `status`. */

@@ -54,6 +54,16 @@ export function section(column, id, title, ...children) {
 }
 
 /**
+ * A short explanation behind a question that can be tapped.
+ * @param {string} question
+ * @param {...string} paragraphs
+ */
+export function explained(question, ...paragraphs) {
+  const words = paragraphs.map((paragraph) => el("p", {}, paragraph));
+  return el("details.explained", {}, el("summary", {}, question), ...words);
+}
+
+/**
  * Sets text only where it differs, so that screen readers hear changes and nothing is laid out twice.
  * @param {Node} node
  * @param {string} text

@@ -47,12 +47,12 @@ export function range([low, high], digits) {
 export function duration(seconds) {
   const whole = Math.floor(seconds);
   if (whole < 60) {
-    return `${whole} s`;
+    return `${whole}\u00a0s`;
   }
   const minutes = Math.floor(whole / 60);
   return minutes < 60
-    ? `${minutes} min ${whole % 60} s`
-    : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+    ? `${minutes}\u00a0min ${whole % 60}\u00a0s`
+    : `${Math.floor(minutes / 60)}\u00a0h ${minutes % 60}\u00a0min`;
 }
 
 /**

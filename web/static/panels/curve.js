@@ -29,8 +29,8 @@ function build() {
   const legend = el(
     "ul.legend",
     {},
-    key("estimate", "correction"),
-    key("band", "95 % interval"),
+    key("estimate", "correction, measured"),
+    key("band", "95 % interval, ▴▾ where it goes on beyond the plot"),
     key("dashed", "weak or filled from neighbours"),
     key("truth", "true error (simulated car)"),
     key("hits", "counted samples"),
@@ -66,11 +66,12 @@ export function render(board) {
     view.drawn = drawn;
     view.drawnAt = now;
     view.legend.dataset.truth = String(truth !== null);
+    view.legend.dataset.estimate = String(cells.some(isSolid));
     view.legend.dataset.band = String(cells.some((cell) => cell.ci95_pct !== null));
     view.frame = frameOf(view.width, cells, truth);
     drawPlot(view, view.frame, cells, truth);
   }
-  moveCursor(view, board.live?.values.maf_v ?? null);
+  moveCursor(view, board.fresh ? (board.live?.values.maf_v ?? null) : null);
 }
 
 /**
@@ -116,6 +117,7 @@ function drawPlot(view, frame, cells, truth) {
   view.data.replaceChildren(
     ...drawHits(frame, cells),
     ...drawEstimate(frame, cells),
+    ...drawCuts(frame, cells),
     ...(truth === null ? [] : drawTruth(frame, cells, truth)),
   );
 }
@@ -192,6 +194,28 @@ function hasEvidence(cell) {
   return cell.correction_pct !== null && cell.state !== "interpolated" && cell.state !== "empty";
 }
 
+/** @param {Cell} cell */
+function isSolid(cell) {
+  return hasEvidence(cell) && cell.state !== "weak";
+}
+
+/**
+ * Marks at the edge of the plot where the interval of a weak cell goes on beyond it. The axis holds
+ * those of measured cells whole; one weak cell at ±40 % would press everything else flat.
+ * @param {Frame} frame
+ * @param {Cell[]} cells
+ */
+function drawCuts({ x, low, high, top, bottom }, cells) {
+  return cells.filter(hasEvidence).flatMap((cell) => {
+    const [from, to] = cell.ci95_pct ?? [0, 0];
+    const at = x(cell.maf_v);
+    return [
+      ...(to > high ? [svg("path", { class: "cut", d: `M${at - 4} ${top - 2}h8l-4 -6z` })] : []),
+      ...(from < low ? [svg("path", { class: "cut", d: `M${at - 4} ${bottom + 1}h8l-4 6z` })] : []),
+    ];
+  });
+}
+
 /**
  * @param {Frame} frame
  * @param {Cell[]} cells
@@ -209,7 +233,7 @@ function drawEstimate({ x, y, low, high }, cells) {
   for (const stretch of stretches(cells, (cell) => cell.correction_pct !== null)) {
     nodes.push(svg("path", { class: "dashed", d: line(stretch.map(point)) }));
   }
-  for (const stretch of stretches(cells, (cell) => hasEvidence(cell) && cell.state !== "weak")) {
+  for (const stretch of stretches(cells, isSolid)) {
     nodes.push(svg("path", { class: "estimate", d: line(stretch.map(point)) }));
   }
   for (const cell of cells.filter(hasEvidence)) {

@@ -21,6 +21,12 @@ function build() {
   const words = el("p.words");
   const why = el("p.why");
   const figures = el("p.figures");
+  const paused = el(
+    "p.paused",
+    {},
+    "Nothing is sent. Once the cable is unplugged it is safe to flash. ",
+    el("a", { href: "#control" }, "Resume is below."),
+  );
   const root = section(
     "glance",
     "link",
@@ -28,8 +34,9 @@ function build() {
     el("div", { "aria-live": "polite" }, el("p.state", {}, glyph, word), words),
     why,
     figures,
+    paused,
   );
-  return { root, glyph, word, words, why, figures };
+  return { root, glyph, word, words, why, figures, paused };
 }
 
 /** @param {import("../board.js").Board} board */
@@ -44,6 +51,7 @@ export function render(board) {
   view.why.hidden = why === "";
   setText(view.why, why);
   setText(view.figures, figures(board));
+  view.paused.hidden = board.stale || board.link?.state !== "paused";
 }
 
 /**
@@ -98,9 +106,13 @@ function reason({ status, link }) {
 }
 
 /** @param {import("../board.js").Board} board */
-function figures({ status, table }) {
+function figures(board) {
+  const { status, table } = board;
+  if (board.stale) {
+    return "What is grey below is of before.";
+  }
   const parts = [];
-  if (status?.sample_rate_hz != null) {
+  if (board.fresh && status?.sample_rate_hz != null) {
     parts.push(`${fixed(status.sample_rate_hz, status.sample_rate_hz < 10 ? 1 : 0)} samples/s`);
   }
   if (table !== null && table.samples.seen > 0) {

@@ -32,8 +32,8 @@ function build() {
       el("div", { "data-channel": name }, el("dt", {}, title), el("dd", {}, number, el("small", {}, ` ${unit}`))),
     );
   }
-  section("glance", "live", "Now", tiles, verdict);
-  return { verdict, glyph, words, numbers };
+  const root = section("glance", "live", "Now", tiles, verdict);
+  return { root, title: /** @type {HTMLElement} */ (root.firstElementChild), verdict, glyph, words, numbers };
 }
 
 /** @param {import("../board.js").Board} board */
@@ -49,10 +49,13 @@ export function render(board) {
       setText(number, words(name === TOTAL ? total : values[name]));
     }
   }
+  const old = live !== null && live.t_s !== null && !board.fresh;
+  view.root.classList.toggle("is-old", old);
+  setText(view.title, old ? "Last values, not of now" : "Now");
   const counted = live?.verdict === "accepted";
-  view.verdict.dataset.counted = live?.verdict ? String(counted) : "unknown";
+  view.verdict.dataset.counted = live?.verdict && !old ? String(counted) : "unknown";
   setText(view.glyph, counted ? "✓" : "✕");
-  setText(view.words, verdict(live));
+  setText(view.words, old ? "No new samples." : verdict(live));
 }
 
 /** @param {import("../board.js").Live | null} live */

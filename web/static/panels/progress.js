@@ -45,7 +45,7 @@ export function render(board) {
   cells.forEach((cell, at) => {
     const mark = /** @type {HTMLElement} */ (view.strip.children[at]);
     mark.dataset.state = cell.state;
-    mark.classList.toggle("is-current", at === board.live?.cell);
+    mark.classList.toggle("is-current", board.fresh && at === board.live?.cell);
   });
 }
 

@@ -1,6 +1,6 @@
 /** Every cell of the MAF table, with the one that the engine is in now marked and kept in sight. */
 
-import { el, section, setText } from "../dom.js";
+import { el, explained, section, setText } from "../dom.js";
 import { count, fixed, signed, UNKNOWN } from "../format.js";
 
 /** A glyph beside each word, so that a state never hangs on its colour. */
@@ -47,6 +47,14 @@ function build() {
     el("label.follow", { for: "follow" }, follow, " Follow the current cell"),
     empty,
     scroller,
+    explained(
+      "What do the columns mean?",
+      "Correction: what the cell's flow should change by, ± half of its 95 % interval.",
+      "Hits: counted samples nearest to the cell. In brackets the effective hits (eff.): how many of them are " +
+        "independent, since trims stay alike for seconds.",
+      "Measured: known well enough to be flashed. Weak: some evidence, but too little. " +
+        "Interpolated: filled from its neighbours. Empty: nothing known. Locked: by you. Only measured cells move.",
+    ),
   );
   return { scroller, body, follow, empty, rows: /** @type {ReturnType<typeof buildRow>[]} */ ([]), drawn: -1, cell: -1 };
 }
@@ -96,7 +104,7 @@ export function render(board) {
     const full = Math.max(LEAST_FULL_BAR_PCT, ...table.cells.map((cell) => Math.abs(cell.correction_pct ?? 0)));
     table.cells.forEach((cell, at) => fill(view.rows[at], cell, full));
   }
-  mark(view, board.live?.cell ?? -1);
+  mark(view, board.fresh ? (board.live?.cell ?? -1) : -1);
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The table to flash, as text to select and paste, or the reasons why there is none yet. */
 
-import { el, section, setText } from "../dom.js";
+import { el, explained, section, setText } from "../dom.js";
 import { fixed } from "../format.js";
 
 function build() {
@@ -19,6 +19,13 @@ function build() {
     "take",
     "Take the table",
     check,
+    explained(
+      "What is held out, what are plain means?",
+      "Held-out check: the table is learned again without a part of the drive, and must predict the trims of " +
+        "that part better than no correction at all.",
+      "Plain means: the usual method, the mean trim of each cell, put to the same test.",
+      "When it is passed: take the table, paste it over the MAF table in RomRaider, pause here, unplug, flash.",
+    ),
     el(
       "div.actions",
       {},

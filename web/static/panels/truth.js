@@ -1,12 +1,23 @@
 /** Only for the simulated car: how near the estimate is to the error that the car was given. */
 
-import { el, section, setText } from "../dom.js";
+import { el, explained, section, setText } from "../dom.js";
 import { fixed } from "../format.js";
 
 function build() {
   const figure = el("p.figure");
-  const words = el("p.words", {}, "How far the learned correction is from the error the simulated car was given.");
-  return { root: section("glance", "truth", "Against the truth", figure, words), figure };
+  const words = el(
+    "p.words",
+    {},
+    "How far the learned correction is from the error the simulated car was given, over the cells with 10\u00a0s " +
+      "of closed loop or more, weak ones too.",
+  );
+  const why = explained(
+    "What is RMSE?",
+    "The root mean square error: how far the correction typically is from the error that the simulated " +
+      "sensor was given. " +
+      "In a real car nobody knows the true error, and this panel is not there.",
+  );
+  return { root: section("glance", "truth", "Against the truth", figure, words, why), figure };
 }
 
 /** @param {import("../board.js").Board} board */
