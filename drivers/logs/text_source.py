@@ -14,12 +14,16 @@ from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
+import numpy as np
+
 from drivers.logs.errors import LogUnreadableError
 from drivers.logs.line_grid import FRONT
 
 MAX_LINE_BYTES = 1_000_000
-READ_BYTES = 1 << 20
+READ_BYTES = 1 << 19
 
+_KEPT_BYTES = 1 << 23
+"""Well above what one block needs in all."""
 _RECOGNISED_BY = 256
 _GZIP_WBITS = 31
 _INFLATED_AT_ONCE = 4096
@@ -52,6 +56,7 @@ class TextSource:
         Raises:
             LogUnreadableError: the file cannot be opened, is no text, or has a line without end.
         """
+        _keep_freed_memory()
         with ExitStack() as opened:
             yield from self._whole_lines(self._unified_line_ends(self._utf8(self._unpacked(opened))))
 
@@ -197,3 +202,13 @@ class TextSource:
             self.bytes_read = self.bytes_total or self.bytes_read
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
             raise LogUnreadableError(self.name, f"the zip archive cannot be read: {error}") from error
+
+
+def _keep_freed_memory() -> None:
+    """Lets the C library keep the memory of one block for the next, instead of returning it each time.
+
+    glibc returns freed memory to the kernel beyond twice the largest piece that it ever got and freed; a
+    large one, never touched, raises that. Without it a fifth of the time of reading goes into page faults.
+    """
+    large = np.empty(_KEPT_BYTES, dtype=np.uint8)
+    del large
