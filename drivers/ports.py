@@ -12,6 +12,8 @@ _BY_ID = Path("/dev/serial/by-id")
 _NETWORK = Path("/sys/class/net")
 _CAN_TYPE = "280"  # ARPHRD_CAN
 
+_UNKNOWN = "n/a"  # pyserial's word for a port of which the system knows nothing
+
 _CABLE = 'driver = "ssm-kline" for a K-line cable, "elm327" for an OBD adapter'
 _SLCAN = 'driver = "ssm-can" or "obd-can" with interface = "slcan"'
 _ELM = 'driver = "elm327"'
@@ -36,7 +38,8 @@ def serial_ports(by_id: Path = _BY_ID) -> Iterator[FoundPort]:
     stable = {link.resolve(): link for link in sorted(by_id.glob("*"))} if by_id.is_dir() else {}
     for port in sorted(list_ports.comports(), key=lambda port: port.device):
         path = stable.get(Path(port.device).resolve())
-        words = " ".join(filter(None, (port.manufacturer, port.product))) or port.description or "serial port"
+        described = "" if port.description == _UNKNOWN else port.description
+        words = " ".join(filter(None, (port.manufacturer, port.product))) or described or "serial port"
         also = f" (now {port.device})" if path else ""
         yield FoundPort(
             str(path or port.device),

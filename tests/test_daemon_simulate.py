@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -74,6 +75,7 @@ def test_an_ecu_of_its_own_is_probed_and_ends_when_told(probe, transport: str, w
     assert "samples per second; the newest:" in out
     assert "mass air flow" in out
     assert "g/s" in out
+    assert not re.search(r"lambda .* 1$", out, re.MULTILINE), "a ratio has no unit"
     assert "closed" in out or "open cold" in out
 
 

@@ -38,8 +38,10 @@ def test_serial_ports_go_by_the_name_that_stays(tmp_path: Path, monkeypatch: pyt
     port = SimpleNamespace(
         device=str(device), manufacturer="FTDI", product="FT232R", description="n/a", vid=0x0403, pid=0x6001
     )
-    other = SimpleNamespace(device=str(tmp_path / "ttyS1"), manufacturer=None, product=None, description="",
-                            vid=None, pid=None)  # fmt: skip
+    unknown = str(tmp_path / "ttyS1")
+    other = SimpleNamespace(
+        device=unknown, manufacturer=None, product=None, description="n/a", vid=None, pid=None
+    )
     monkeypatch.setattr("drivers.ports.list_ports.comports", lambda: [port, other])
     unnamed, named = serial_ports(by_id)
     assert named.path == str(by_id / "usb-FTDI_FT232R-if00")

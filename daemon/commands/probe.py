@@ -82,4 +82,5 @@ def _shown(name: str, value: float, unit: str) -> str:
         return "not measured"
     if name == "fuel_loop":
         return FuelLoop(int(value)).name.lower().replace("_", " ")
-    return f"{value:.3g} {unit}" if abs(value) < 100.0 else f"{value:.0f} {unit}"
+    number = f"{value:.3g}" if abs(value) < 100.0 else f"{value:.0f}"
+    return number if unit == "1" else f"{number} {unit}"
