@@ -13,6 +13,7 @@ from drivers.clock import WallClock
 from drivers.registry import NEEDS_MAF_TABLE, create
 from drivers.simulator.source import Simulator
 from lowmaf.maf_table import default_axis
+from web.cross_origin import OpenEjOrigins
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,10 @@ def plan_from(config: Config) -> Plan:
         driver = make_driver()
     except DriverOptionError as error:
         raise UsageError(f"{config.path}: [source]: {error}") from None
+    try:
+        OpenEjOrigins(config.web.openej_origins)
+    except ValueError as error:
+        raise UsageError(f"{config.path}: [web] openej_origins: {error}") from None
     if isinstance(driver, Simulator):
         logger.warning("the source is a SIMULATED car: what is learned says nothing of yours")
     if config.vehicle.maf_table is not None:

@@ -76,6 +76,7 @@ def test_what_would_run_is_summed_up(check, tmp_path: Path) -> None:
         ("[vehicle]\nmaf_table = 'car.toml'", "lowmaf check: car.toml: "),
         ("[storage]\ndatabase = 'no/where.sqlite3'", "database: no/where.sqlite3: there is no folder"),
         ("[storage]\ndatabase = 'car.toml'", "[storage] database: car.toml: not a SQLite database"),
+        ("[web]\nopenej_origins = ['*']", "[web] openej_origins: "),
         ("[storage]\ndatabase = '.'", ": not a file"),
         ("[", "lowmaf check: car.toml:1:2: not valid TOML"),
     ],

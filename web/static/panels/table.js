@@ -125,7 +125,7 @@ function fill(row, cell, full) {
   row.proposed.classList.toggle("moves", moves);
   setText(row.proposed, cell.proposed_gs === null ? UNKNOWN : moves ? `${fixed(cell.proposed_gs, 2)} g/s` : "stays");
   setText(row.hits, count(cell.hits));
-  setText(row.effective, cell.effective_hits === null ? "" : `(${fixed(cell.effective_hits, 0)} eff.)`);
+  setText(row.effective, cell.effective_hits === null ? "" : `(${fixed(cell.effective_hits, cell.effective_hits < 10 ? 1 : 0)} eff.)`);
   span(row.bar, cell.correction_pct === null ? null : [0, cell.correction_pct], full);
   span(row.whisker, cell.ci95_pct, full);
 }
