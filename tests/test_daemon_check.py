@@ -72,7 +72,7 @@ def test_what_would_run_is_summed_up(check, tmp_path: Path) -> None:
     ("text", "expected"),
     [
         ("[web]\nport = 'x'", 'lowmaf check: car.toml:2: [web] port = "x"'),
-        ("[vehicle]\nmaf_table = 'none.csv'", "car.toml: [vehicle] maf_table: none.csv: No such file or directory"),
+        ("[vehicle]\nmaf_table = 'none.csv'", "[vehicle] maf_table: none.csv: No such file or directory"),
         ("[vehicle]\nmaf_table = 'car.toml'", "lowmaf check: car.toml: "),
         ("[storage]\ndatabase = 'no/where.sqlite3'", "database: no/where.sqlite3: there is no folder"),
         ("[storage]\ndatabase = 'car.toml'", "[storage] database: car.toml: not a SQLite database"),

@@ -50,7 +50,7 @@ async def measure(port: str, mode: str) -> None:
         elapsed_s, cpu_s = time.monotonic() - started_s, time.process_time() - cpu_s
     rate, limit = samples / elapsed_s, WIRE_LIMIT_HZ[mode]
     print(
-        f"{mode}: {rate:.2f} samples/s, {100.0 * rate / limit:.1f} % of the wire's {limit:.1f} (target 95 %), "
+        f"{mode}: {rate:.2f} samples/s, {100.0 * rate / limit:.1f} % of the wire's {limit:.1f} (target 95), "
         f"{100.0 * cpu_s / elapsed_s:.1f} % of a core (target 3 %), {driver.counts.bad_frames} bad frames"
     )
 
