@@ -294,7 +294,13 @@ def test_an_interrupt_ends_cleanly_and_leaves_nothing_behind(drive, tmp_path) ->
     command = [sys.executable, "-m", "daemon", "replay", "-", "--output", str(tmp_path / "result.txt")]
     project = pathlib.Path(__file__).resolve().parents[1]
     with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=project
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=project,
+        # Whoever runs the tests in the background has interrupts ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdin is not None
         head, _, rows = drive.read_bytes().partition(b"\n")
