@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import pathlib
+import time
 import zipfile
 
 import log_expectations
@@ -215,6 +216,16 @@ def test_the_nearest_guess_is_named() -> None:
     assert "nearest: 'MAF Voltge (V)' for mass air flow" in refused(text)
     batch, _ = read(text + "1,1.5,2,3\n", columns={"maf_v": "MAF Voltge (V)"})
     assert batch["maf_v"].tolist() == [1.0, 1.5]
+
+
+def test_thousands_of_names_and_very_long_ones_are_refused_at_once() -> None:
+    many = ",".join(f"{i} MAF Voltge (V) and {i * i}" for i in range(20_000)) + "\n"
+    long = ",".join("a fuel trim " * 400 + str(i) for i in range(40)) + "\n"
+    for text in (many, long):
+        started_s = time.process_time()
+        assert "no column for" in refused(text + "1,2,3\n")
+        assert "no column" in refused(text + "1,2,3\n", columns={"maf_v": "MAF Voltage" * 50})
+        assert time.process_time() - started_s < 3.0
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,9 @@ SLOWEST_STEP_S = 5.0
 """An unlabelled time that rises by this or more per row counts milliseconds: no logger is so slow."""
 
 
+_LONGEST_NAME, _MOST_NAMES = 100, 300
+
+
 class ColumnError(ValueError):
     """A column that the user named does not exist, or a role does not; says which exist."""
 
@@ -163,7 +166,8 @@ def _own_unit(role: str) -> Unit | None:
 
 
 def _nearest(text: str, known: Sequence[str]) -> str:
-    near = difflib.get_close_matches(text, known, n=1, cutoff=0.4)
+    looked_at = [name[:_LONGEST_NAME] for name in known[:_MOST_NAMES]]
+    near = difflib.get_close_matches(text[:_LONGEST_NAME], looked_at, n=1, cutoff=0.4)
     return f"nearest is {near[0]!r}; " if near else ""
 
 

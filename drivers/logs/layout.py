@@ -29,6 +29,10 @@ NO_LONG_TERM_TRIM = "long-term fuel trim: 0, because this kind of ECU has none"
 NO_FLAG = "the log has no closed-loop flag: the state is inferred, not measured"
 
 
+_LONGEST_NAME, _MOST_NAMES = 60, 300
+"""Longer names, and more of them, are not looked at for what they may have meant: it would take minutes."""
+
+
 class LayoutError(ValueError):
     """A log without the columns that a table needs; says what is missing, what is there, what is near."""
 
@@ -135,15 +139,12 @@ def _missing(found: Mapping[str, Sequence[Candidate]]) -> list[str]:
 def _what_is_missing(missing: Sequence[str], headers: Sequence[Header]) -> str:
     texts = [header.text for header in headers if header.text]
     names = {header.name: header.text for header in headers if header.name}
+    looked_at = [name for name in names if len(name) <= _LONGEST_NAME][:_MOST_NAMES]
     near: list[str] = []
     for role in missing:
         roles = ("maf_v", "maf_gs") if role == "maf" else (role,)
         aliases = [alias.name for name in roles for alias in ROLES[name].aliases]
-        close = [
-            name
-            for name in names
-            if any(difflib.SequenceMatcher(None, name, alias).ratio() > 0.72 for alias in aliases)
-        ]
+        close = [name for name in looked_at if difflib.get_close_matches(name, aliases, n=1, cutoff=0.72)]
         near.extend(f"{names[name]!r} for {WORDS[role]}?" for name in close[:1])
     if "maf" in missing:
         for header in headers:
