@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,7 +24,10 @@ CACHE = Path("/var/tmp/lowmaf-tests")
 MIRROR = "http://deb.debian.org/debian"
 PACKAGES = "systemd,systemd-sysv,udev,dbus,make,python3,python3-venv"
 PROGRAMS = ("debootstrap", "systemd-nspawn", "unshare", "nsenter")
+NAMESPACES = ("-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w")
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+
+UP = ("running\n", "degraded\n")
 
 BOOT = """
 mount -t tmpfs tmpfs /run
@@ -49,7 +53,7 @@ class Machine:
 
     def __init__(self, root: Path, init: int) -> None:
         self.root = root
-        self._enter = ["nsenter", f"--target={init}", "-muinpCrw"]  # all of its namespaces
+        self._enter = ["nsenter", f"--target={init}", *NAMESPACES]
 
     def ask(
         self, *command: str, limit_s: float = 120.0, **variables: str
@@ -84,15 +88,18 @@ def booted() -> Iterator[Machine]:
             ["unshare", "--mount", "--cgroup", "sh", "-euc", BOOT, "sh", root],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
+        init = 0
         try:
-            machine = Machine(root, _init_of(container))
-            machine.ask("systemctl", "is-system-running", "--wait")
+            init = _init_of(container)
+            machine = Machine(root, init)
+            until(lambda: machine.ask("systemctl", "is-system-running").stdout in UP, 120.0)
             yield machine
-            machine.ask("systemctl", "poweroff")
-            container.wait(60)
         finally:
-            container.kill()
-            container.communicate()
+            if init:
+                os.kill(init, signal.SIGKILL)  # takes every process of the container along; nspawn then ends
+            else:
+                container.kill()
+            container.communicate(timeout=60)
 
 
 def _debian() -> Path:

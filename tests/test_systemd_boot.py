@@ -85,6 +85,15 @@ def test_it_runs_as_a_user_that_may_do_little(service: Machine) -> None:
     assert owned.split("\n")[:2] == ["lowmaf 600", "root 640"]
 
 
+def test_the_newest_systemd_finds_nothing_wrong_either(machine: Machine) -> None:
+    """Debian 13's; on a development machine it is Debian 12's that looks (test_systemd_unit)."""
+    lib = "/usr/local/lib"
+    done = machine.ask("systemd-analyze", "verify", "--man=no", f"{lib}/systemd/system/lowmaf.service")
+    assert (done.returncode, done.stderr) == (0, "")
+    machine.run("systemd-analyze", "security", "--threshold=17", "--no-pager", "lowmaf.service")
+    machine.run("udevadm", "verify", f"{lib}/udev/rules.d/60-lowmaf.rules")
+
+
 def test_reload_changes_what_it_can_and_names_the_rest(service: Machine) -> None:
     before = service.show("lowmaf")
     config = service.root / "etc/lowmaf/lowmaf.toml"
