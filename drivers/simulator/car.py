@@ -22,8 +22,9 @@ class Truth:
     """What an estimator should find.
 
     ``correction_pct`` and ``closed_loop_s`` have shape (k,), one value per breakpoint of the
-    ECU's table: 100 x (true flow / table flow - 1), and seconds driven in closed loop nearest to
-    the breakpoint so far.
+    ECU's table: 100 x (true flow / table flow - 1), NaN where the sensor never reads, and seconds
+    driven in closed loop nearest to the breakpoint so far with an engine as warm as the ECU wants for
+    learning (the mixture of a colder one says little of the sensor).
     """
 
     correction_pct: Floats
@@ -95,7 +96,7 @@ class Car:
         self._mixture.tick(
             engine.cylinder_gs, engine.iat_c, engine.ect_c, closed=control.closed, cut=control.cut
         )
-        if control.closed:
+        if control.closed and engine.ect_c >= self.settings.learning_ect_c:
             self._dwell_s[sensor.cell] += TICK_S
 
     @property
