@@ -19,6 +19,8 @@ PAST_S = 3.5
 """How far back a sample's weight looks, s (activity: 1.5 + 0.5, flow change: 2, slope: 0.5)."""
 
 _KEPT = ("maf_v", "maf_gs", "stft_pct", "ltft_pct", "lambda_", "lambda_target", "rpm", "iat_c")
+USED_CHANNELS = frozenset((*_KEPT, "fuel_loop"))
+"""Channels that are looked at whatever the filters; a reader may leave out the others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -289,6 +289,23 @@ def test_replay_starts_without_the_parts_that_it_does_not_need() -> None:
     assert done.stdout.strip() == ""
 
 
+def test_what_is_no_file_is_written_to_and_stays_what_it_is(drive, stock, tmp_path) -> None:
+    pipe, file, link = tmp_path / "pipe", tmp_path / "file.json", tmp_path / "link.json"
+    os.mkfifo(pipe)
+    link.symlink_to(file)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        for target in (pipe, link):
+            assert main(["replay", str(drive), "--format", "romraider-selection", "--unchecked",
+                         "--maf-table", str(stock), "--output", str(target)]) == 0  # fmt: skip
+        assert os.read(reader, 12) == b"[Selection1D"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    assert link.is_symlink()
+    assert file.read_text().startswith("[Selection1D]")
+
+
 def test_an_interrupt_ends_cleanly_and_leaves_nothing_behind(drive, tmp_path) -> None:
     """Ctrl-C in the middle of a log without end: one line at most, no file, no traceback."""
     command = [sys.executable, "-m", "daemon", "replay", "-", "--output", str(tmp_path / "result.txt")]

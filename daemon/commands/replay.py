@@ -16,26 +16,24 @@ from daemon.errors import UsageError, WorkError
 from daemon.plot import check_plot, plot_bytes
 from daemon.progress import ProgressBar
 from daemon.report import text_report
+from daemon.table_file import read_table
 from drivers.logs.aliases import ROLES
 from drivers.logs.errors import LogUnreadableError
 from drivers.logs.opening import RecordedDrive, open_log
 from drivers.logs.summary import LogSummary
 from lowmaf.document import flash_refusals, table_document
 from lowmaf.filters import FilterError, Filters
-from lowmaf.maf_table import MafTable, MafTableError, default_axis
+from lowmaf.maf_table import default_axis
 from lowmaf.pipeline import Pipeline
+from lowmaf.sample_stream import USED_CHANNELS
 from lowmaf.snapshot import CellState, Snapshot
 from lowmaf.table_text import (
     format_cells_csv,
     format_romraider,
     format_romraider_selection,
-    parse_table,
 )
 
 STDIN = "-"
-USED_CHANNELS = frozenset(
-    ("maf_v", "stft_pct", "ltft_pct", "fuel_loop", "lambda_", "lambda_target", "rpm", "iat_c")
-)
 FORMATS = ("text", "json", "csv", "romraider", "romraider-selection")
 
 
@@ -82,7 +80,7 @@ class Replayed:
 def run(options: argparse.Namespace) -> int:
     """Reads all logs, then writes one result; nothing is written when the work fails."""
     filters, columns = _filters(options.filters), _columns(options.columns)
-    table = default_axis() if options.maf_table is None else read_table(options.maf_table)
+    table = default_axis() if options.maf_table is None else read_table(options.maf_table, "--maf-table")
     _refuse_overwriting(options)
     if options.plot is not None:
         check_plot(options.plot)
@@ -102,22 +100,6 @@ def run(options: argparse.Namespace) -> int:
     else:
         _write_file("--output", options.output, text.encode())
     return 0
-
-
-def read_table(path: Path) -> MafTable:
-    """The MAF table in a file.
-
-    Raises:
-        UsageError: it cannot be read or is no MAF table.
-    """
-    try:
-        text = path.read_bytes().decode("utf-8-sig", "replace")
-    except OSError as error:
-        raise UsageError(f"--maf-table {path}: {error.strerror or error}") from None
-    try:
-        return parse_table(text, path.stem)
-    except MafTableError as error:
-        raise UsageError(f"--maf-table {path}: {error}") from None
 
 
 def formatted(snapshot: Snapshot, document: Mapping[str, Any], options: argparse.Namespace) -> str:
@@ -231,8 +213,16 @@ def _refuse_overwriting(options: argparse.Namespace) -> None:
 
 
 def _write_file(option: str, target: Path, content: bytes) -> None:
-    """Writes all of it or nothing: a file gets its name only when it is complete."""
+    """Writes all of it or nothing: a file gets its name only when it is complete.
+
+    What is there and no file (a pipe, a device) is written to as it is, and stays what it is.
+    """
     try:
+        target = target.resolve()
+        if target.exists() and not target.is_file():
+            with target.open("wb") as stream:
+                stream.write(content)
+            return
         with tempfile.NamedTemporaryFile(
             dir=target.parent, prefix=f".{target.name}.", delete=False
         ) as temporary:
