@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -59,7 +60,7 @@ class Reading(Protocol):
         ...
 
 
-class PolledCan:
+class PolledCan(ABC):
     """Polls the ECU in a thread of its own; see ``drivers.base.Driver``.
 
     A frame that is malformed costs its sample, never more and never a repeated one. When no sample
@@ -84,9 +85,9 @@ class PolledCan:
         self.reading: Reading | None = None
         self._clock = clock
 
+    @abstractmethod
     def find(self, link: CanLink) -> Reading:
         """Identifies the ECU and decides what to ask it; the same errors as :meth:`Reading.sample`."""
-        raise NotImplementedError
 
     def describe(self) -> str:
         where = f"{self.protocol} on CAN {self.options.channel} ({self.options.interface})"
