@@ -18,6 +18,7 @@ MINUTE_S = 60.0
 RPM_SPREAD = 1.0
 """An engine-speed range reaches this many standard deviations to both sides of what was seen."""
 ROUND_RPM = 100.0
+HELD_S = 2.0
 USE_SPREAD_V = 0.2
 WORTH = 0.4
 """A place takes in the neighbours that gain at least this share of what the best cell gains."""
@@ -30,14 +31,14 @@ def drive_next(
 
     The gain of a cell is its variance that a minute there would remove, times the share of driving
     that uses the cell; gains are shares of the whole. ``wanted`` (k,) are the cells that still lack
-    evidence. Cells more than one above the highest that closed loop has reached are never
+    evidence. Cells above the highest in which closed loop was held for some seconds are never
     suggested: they are full throttle, where the loop is open and nothing can be learned.
     """
     seconds = view.row("plain_nearest")[0]
-    reached = np.flatnonzero(seconds > 0.0)
+    reached = np.flatnonzero(seconds >= HELD_S)
     if reached.size == 0:
         return ()
-    reachable = (np.arange(table.cells) <= reached[-1] + 1) & (np.arange(table.cells) >= reached[0])
+    reachable = (np.arange(table.cells) <= reached[-1]) & (np.arange(table.cells) >= reached[0])
     variance = np.diag(curve.covariance)
     removed = variance**2 / (variance + noise_pct2_s / MINUTE_S)
     use = _use(table.maf_v, seconds)
