@@ -21,7 +21,7 @@ class CurveSettings:
     """How trims become observations and observations become a curve.
 
     The defaults were chosen on simulated drives whose controllers differed by +-60 % and were not
-    told to the estimator; the README's accuracy section says what each part gains.
+    told to the estimator; ``make bench ARGS=accuracy`` measures what comes of them.
     """
 
     loop_kp: float = _constant(
