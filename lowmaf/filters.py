@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -70,12 +70,19 @@ class Filters:
         math.inf,
     )
     settle_s: float = _limit(1.5, "s", "time after the loop closed before its trims count", (0.0, 60.0), 0.0)
+    allow_loop_fault: bool = field(
+        default=False,
+        metadata={
+            "meaning": "true: closed loop with a stored fault (OBD fuel system status 16, one oxygen sensor "
+            "out of use) counts as closed loop; false: it is rejected, because the trims may follow the fault"
+        },
+    )
 
     def __post_init__(self) -> None:
         for spec in fields(self):
             value = getattr(self, spec.name)
             meta = spec.metadata
-            if value == meta["off"]:
+            if "low" not in meta or value == meta["off"]:
                 continue
             if not meta["low"] <= value <= meta["high"]:
                 raise FilterError(
@@ -91,18 +98,19 @@ class Filters:
     @classmethod
     def none(cls) -> Filters:
         """Every limit off: only the closed-loop and finite-value rules are left."""
-        return cls(**{spec.name: spec.metadata["off"] for spec in fields(cls)})
+        return cls(**{spec.name: spec.metadata.get("off", spec.default) for spec in fields(cls)})
 
     @classmethod
     def from_pairs(cls, pairs: Iterable[str]) -> Filters:
         """Filters from ``KEY=VALUE`` texts, the others at their defaults.
 
         Raises:
-            FilterError: no ``=``, an unknown key (with the nearest known one), or a value that is
-                not a number or not allowed.
+            FilterError: no ``=``, an unknown key (with the nearest known one), a key given twice, or a
+                value that is not a number, not true or false, or not allowed.
         """
         known = {spec.name: spec for spec in fields(cls)}
-        chosen: dict[str, float] = {}
+        chosen: dict[str, Any] = {}
+        texts: dict[str, str] = {}
         for pair in pairs:
             key, equals, text = pair.partition("=")
             if not equals:
@@ -110,12 +118,10 @@ class Filters:
             if key not in known:
                 near = difflib.get_close_matches(key, known, n=1, cutoff=0.0)
                 raise FilterError(f"no filter {key!r}; nearest is {near[0]!r}, all are {', '.join(known)}")
-            try:
-                chosen[key] = known[key].metadata["off"] if text == "off" else float(text)
-            except ValueError:
-                raise FilterError(
-                    f"{key} = {text!r} is not a number ({known[key].metadata['unit']}) and not 'off'"
-                ) from None
+            if key in texts:
+                raise FilterError(f"{key} is given twice: {key}={texts[key]} and {key}={text}")
+            texts[key] = text
+            chosen[key] = _value_of(text, key, known[key].metadata)
         return replace(cls(), **chosen)
 
     def channels_needed(self) -> dict[str, str]:
@@ -126,6 +132,20 @@ class Filters:
             if math.isfinite(getattr(self, name))
         }
 
+
+def _value_of(text: str, key: str, meta: Mapping[str, Any]) -> float | bool:
+    """The value that a text gives a filter: a limit, or whether a rule holds."""
+    if "low" not in meta:
+        if text not in _TRUTH:
+            raise FilterError(f"{key} = {text!r} is neither true nor false")
+        return _TRUTH[text]
+    try:
+        return float(meta["off"] if text == "off" else text)
+    except ValueError:
+        raise FilterError(f"{key} = {text!r} is not a number ({meta['unit']}) and not 'off'") from None
+
+
+_TRUTH = {"true": True, "on": True, "false": False, "off": False}
 
 _CHANNEL_OF_FILTER = {
     "min_ect_c": "ect_c",
@@ -163,7 +183,8 @@ def _reasons(
     loop = used["fuel_loop"]
     with_fault = loop == float(FuelLoop.CLOSED_FAULT)
     yield int(Verdict.OPEN_LOOP), (loop != float(FuelLoop.CLOSED)) & ~with_fault
-    yield int(Verdict.LOOP_FAULT), with_fault
+    if not filters.allow_loop_fault:
+        yield int(Verdict.LOOP_FAULT), with_fault
     if axis_v is not None:
         volts = used["maf_v"]
         yield int(Verdict.OFF_AXIS), (volts < axis_v[0]) | (volts > axis_v[1])

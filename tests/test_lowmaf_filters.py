@@ -57,6 +57,27 @@ def test_the_first_reason_counts(changed: dict[str, float], verdict: Verdict) ->
     assert Verdict(int(judge_alone(batch, STRICT, (0.9, 5.0))[0])) is verdict
 
 
+@pytest.mark.parametrize(
+    ("changed", "verdict"),
+    [
+        ({"fuel_loop": 16.0}, Verdict.ACCEPTED),
+        ({"fuel_loop": 8.0}, Verdict.OPEN_LOOP),
+        ({"fuel_loop": 4.0}, Verdict.OPEN_LOOP),
+        ({"fuel_loop": 16.0, "ect_c": 20.0}, Verdict.COLD_ENGINE),
+        ({"fuel_loop": 16.0, "maf_v": math.nan}, Verdict.CHANNEL_MISSING),
+    ],
+)
+def test_a_loop_closed_with_a_fault_counts_only_where_that_is_allowed(
+    changed: dict[str, float], verdict: Verdict
+) -> None:
+    values = GOOD | changed
+    batch = SampleBatch(np.array([1.0]), {name: np.array([value]) for name, value in values.items()})
+    allowed = Filters.from_pairs(["allow_loop_fault=true"])
+    assert Verdict(int(judge_alone(batch, allowed, (0.9, 5.0))[0])) is verdict
+    for refused in (Filters(), Filters.none(), Filters.from_pairs(["allow_loop_fault=off"])):
+        assert not refused.allow_loop_fault
+
+
 def test_none_leaves_only_closed_loop_and_finite_values() -> None:
     values = GOOD | {"ect_c": -20.0, "iat_c": 99.0, "rpm": 0.0, "stft_pct": 60.0}
     batch = SampleBatch(np.array([1.0]), {name: np.array([value]) for name, value in values.items()})
@@ -79,11 +100,17 @@ def test_pairs_set_limits_and_off_switches_off() -> None:
         ("min_ect_c=warm", "'warm' is not a number"),
         ("min_ect_c=900", "allowed are -50 to 150"),
         ("min_ect_c=nan", "impossible"),
+        ("allow_loop_fault=16", "neither true nor false"),
     ],
 )
 def test_wrong_pairs_say_what_is_allowed(pair: str, says: str) -> None:
     with pytest.raises(FilterError, match=says):
         Filters.from_pairs([pair])
+
+
+def test_a_limit_given_twice_is_refused_with_both() -> None:
+    with pytest.raises(FilterError, match="min_ect_c is given twice: min_ect_c=60 and min_ect_c=80"):
+        Filters.from_pairs(["min_ect_c=60", "settle_s=2", "min_ect_c=80"])
 
 
 def test_every_verdict_has_words() -> None:

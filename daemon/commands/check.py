@@ -63,5 +63,8 @@ def _summary(config: Config, table: MafTable, *, database_exists: bool) -> Itera
 def _filters(filters: Filters) -> Iterator[str]:
     for spec in fields(filters):
         value = getattr(filters, spec.name)
-        if math.isfinite(value) and value != spec.metadata["off"]:
+        if isinstance(value, bool):
+            if value:
+                yield spec.name
+        elif math.isfinite(value) and value != spec.metadata["off"]:
             yield f"{spec.name} {value:g} {spec.metadata['unit']}"
