@@ -19,7 +19,8 @@ from daemon.report import text_report
 from daemon.table_file import read_table
 from drivers.logs.aliases import ROLES
 from drivers.logs.errors import LogUnreadableError
-from drivers.logs.opening import RecordedDrive, open_log
+from drivers.logs.opening import open_log
+from drivers.logs.recorded_drive import RecordedDrive
 from drivers.logs.summary import LogSummary
 from lowmaf.document import flash_refusals, table_document
 from lowmaf.filters import FilterError, Filters
@@ -138,6 +139,7 @@ def _replay(options: argparse.Namespace, pipeline: Pipeline, columns: Mapping[st
             require_flag=options.require_flag,
             decimal_comma=True if options.decimal_comma else None,
             channels=_channels_used(pipeline),
+            maf_table=pipeline.table,
         )
         try:
             _feed(reader, pipeline, drive, bar)
