@@ -75,7 +75,7 @@ def _rasteriser(target: Path) -> Any:
         module = importlib.import_module("resvg_py")
     except ImportError:
         raise UsageError(
-            f"--plot {target}: PNG needs the Python package resvg_py (pip install resvg_py); "
+            f"--plot {target}: PNG needs the extra lowmaf[png] (in a clone: pip install '.[png]'); "
             ".svg needs nothing"
         ) from None
     folders = [Path(folder).expanduser() for folder in _FONT_FOLDERS]

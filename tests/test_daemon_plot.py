@@ -115,7 +115,7 @@ def test_what_cannot_be_drawn_is_refused_before_any_work(monkeypatch, tmp_path: 
         raise ImportError(name)
 
     monkeypatch.setattr(importlib, "import_module", absent)
-    with pytest.raises(UsageError, match="pip install resvg_py"):
+    with pytest.raises(UsageError, match=r"the extra lowmaf\[png\]"):
         check_plot(tmp_path / "table.png")
     check_plot(tmp_path / "table.svg")
 

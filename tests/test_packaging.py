@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import itertools
 import json
 import os
 import re
@@ -109,7 +110,8 @@ def test_the_version_is_written_in_one_place(project: Path, pyproject: dict[str,
 
 def test_every_dependency_is_noticed_with_its_licence(project: Path, pyproject: dict[str, Any]) -> None:
     notices = (project / "NOTICES.md").read_text(encoding="utf-8")
-    for requirement in pyproject["project"]["dependencies"]:
+    extras = pyproject["project"]["optional-dependencies"].values()
+    for requirement in [*pyproject["project"]["dependencies"], *itertools.chain(*extras)]:
         name = re.split(r"[^a-z0-9-]", requirement)[0]
         assert f"| {name} |" in notices, f"NOTICES.md does not name {name}"
 
