@@ -17,7 +17,7 @@ import serial
 from can.bus import CanProtocol
 
 from drivers.base import DriverOptionError
-from drivers.slcan_frames import BITRATES, CLOSE, OPEN, SlcanFrame, SlcanScanner
+from drivers.slcan_frames import BITRATES, CLOSE, LISTEN, OPEN, SlcanFrame, SlcanScanner
 
 _READ_BYTES = 1 << 16
 _SEND_S = 0.5
@@ -44,12 +44,14 @@ def check_place(channel: str, bitrate: int) -> None:
 class SlcanBus(can.BusABC):
     """``channel`` is a serial port, ``port@baud`` where 115200 baud is wrong. One thread reads and sends.
 
+    ``listen_only`` opens the adapter so that it neither sends nor acknowledges frames.
+
     Raises:
         OSError: the port is not there or another program has it (serial.SerialException is one).
         DriverOptionError: a bitrate that adapters do not have, or a baud rate that is none.
     """
 
-    def __init__(self, channel: str, bitrate: int = 0, **_unused: Any) -> None:
+    def __init__(self, channel: str, bitrate: int = 0, *, listen_only: bool = False, **_unused: Any) -> None:
         check_place(channel, bitrate)
         port, _, baud = channel.partition("@")
         self.scanner = SlcanScanner()
@@ -65,7 +67,8 @@ class SlcanBus(can.BusABC):
         self._can_protocol = CanProtocol.CAN_20
         super().__init__(channel=channel)
         try:
-            self._write(_CLEARING + CLOSE + BITRATES.get(bitrate, b"") + OPEN, _SEND_S)
+            opening = LISTEN if listen_only else OPEN
+            self._write(_CLEARING + CLOSE + BITRATES.get(bitrate, b"") + opening, _SEND_S)
         except BaseException:
             self.shutdown()
             raise

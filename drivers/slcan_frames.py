@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from drivers.base import FrameError
 
-OPEN, CLOSE = b"O\r", b"C\r"
+OPEN, LISTEN, CLOSE = b"O\r", b"L\r", b"C\r"
+"""Commands; a channel opened with ``LISTEN`` neither sends nor acknowledges."""
 BITRATES = {
     10_000: b"S0\r", 20_000: b"S1\r", 50_000: b"S2\r", 100_000: b"S3\r", 125_000: b"S4\r",
     250_000: b"S5\r", 500_000: b"S6\r", 800_000: b"S7\r", 1_000_000: b"S8\r",

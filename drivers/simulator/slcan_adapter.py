@@ -10,7 +10,7 @@ from can.bus import CanProtocol
 
 from drivers.simulator.link_faults import NO_FAULTS, FaultyOutput, LinkFaults
 from drivers.simulator.pty_port import PtyPort
-from drivers.slcan_frames import CLOSE, OPEN, SlcanFrame, SlcanScanner
+from drivers.slcan_frames import CLOSE, LISTEN, OPEN, SlcanFrame, SlcanScanner
 
 
 class SlcanAdapterBus(can.BusABC):
@@ -54,7 +54,7 @@ class SlcanAdapterBus(can.BusABC):
     def _take(self, data: bytes) -> None:
         if CLOSE in data:
             self._is_open = False
-        if OPEN in data:
+        if OPEN in data or LISTEN in data:
             self._is_open = True
         self._port.write(b"\r" * data.count(b"\r"))
         if self._is_open:
