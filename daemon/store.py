@@ -20,10 +20,18 @@ import aiosqlite
 
 from daemon.store_opening import error_words, prepare, stored_text
 from daemon.store_reader import StoreReader
-from daemon.store_records import SessionStart, StoreError, StoreNotice
-from daemon.store_rows import SESSION_COLUMNS, session_row, table_row, table_text
+from daemon.store_records import LinkChange, SessionStart, StoreError, StoreNotice
+from daemon.store_rows import (
+    CHUNKS_PER_SESSION,
+    SESSION_COLUMNS,
+    boot_row,
+    minute_row,
+    session_row,
+    table_row,
+    table_text,
+)
 from daemon.store_writer import StoreWriter
-from daemon.wall_clock import ClockReading, read_clock
+from daemon.wall_clock import BootClock, ClockReading, read_clock
 from lowmaf.cells import BlockKey
 from lowmaf.maf_table import MafTable
 from lowmaf.samples import SampleBatch
@@ -35,6 +43,11 @@ _PRAGMAS = (
     "PRAGMA trusted_schema = OFF",
     "PRAGMA foreign_keys = ON",
 )
+_KEPT_LINK_EVENTS = 2000
+_INSERT_LINK_EVENT = (
+    "INSERT INTO link_events (boot_id, monotonic_s, driver, state, words) VALUES (?, ?, ?, ?, ?)"
+)
+_DROP_OLD_LINK_EVENTS = "DELETE FROM link_events WHERE id <= (SELECT max(id) FROM link_events) - ?"
 _INSERT_SESSION = (
     f"INSERT INTO sessions ({', '.join(SESSION_COLUMNS)}, crc32, closed_how) "  # noqa: S608 - our own names
     f"VALUES ({'?, ' * len(SESSION_COLUMNS)} ?, 'open')"
@@ -125,40 +138,93 @@ class Store(StoreReader):
         self._refuse_unknown(session)
         self._writer.pending.counts[session] = dict(counts)
 
+    def write_minutes(self, session: int, minutes: Mapping[int, Mapping[str, int]]) -> None:
+        """Keeps what became of the samples of whole minutes of the session, by verdict label."""
+        self._refuse_unknown(session)
+        for minute, counts in minutes.items():
+            self.write(
+                "INSERT OR REPLACE INTO verdict_minutes VALUES (?, ?, ?, ?)",
+                *minute_row(session, minute, counts),
+            )
+
+    def write_link(self, change: LinkChange) -> None:
+        """Keeps a change of the connection's state; the oldest ones are dropped."""
+        self.write(
+            _INSERT_LINK_EVENT,
+            change.boot_id,
+            change.monotonic_s,
+            change.driver,
+            change.state,
+            change.words,
+        )
+        self.write(_DROP_OLD_LINK_EVENTS, _KEPT_LINK_EVENTS)
+
+    def write_boot_clock(self, boot: BootClock) -> None:
+        """Keeps what was found out about the wall clock of a boot."""
+        self.write("INSERT OR REPLACE INTO boots VALUES (?, ?, ?, ?)", *boot_row(boot))
+
+    def write_session_start(self, start: SessionStart, clock: ClockReading | None = None) -> int:
+        """Begins a drive or log, at ``clock`` or now, and returns its number."""
+        self._last_session += 1
+        session = self._last_session
+        self._begun.add(session)
+        self.write(_INSERT_SESSION, *session_row(session, start, clock or read_clock()))
+        return session
+
+    def write_session_end(
+        self, session: int, clock: ClockReading | None = None, *, quiet_s: float = 0.0
+    ) -> None:
+        """Ends a session that was begun here: ``quiet_s``, the time without a sample, before now."""
+        self._refuse_not_begun(session)
+        self._begun.remove(session)
+        self.write(
+            "UPDATE sessions SET closed_how = 'closed', ended_monotonic_s = ? WHERE id = ?",
+            (clock or read_clock()).monotonic_s - quiet_s,
+            session,
+        )
+
+    def write(self, sql: str, *parameters: Any) -> None:
+        """Adds a statement to the next commit, which is one transaction of all that waits."""
+        self._writer.pending.statements.append((sql, parameters))
+
     def write_locks(self, cells: frozenset[int]) -> None:
         """Keeps which cells (indices) of the current MAF table are locked; replaces what was kept."""
         if self._table is None:
             raise ValueError("there is no MAF table yet")
         revision = self._table.revision
-        self._add("DELETE FROM cell_locks WHERE maf_table_revision = ?", revision)
+        self.write("DELETE FROM cell_locks WHERE maf_table_revision = ?", revision)
         for cell in sorted(cells):
-            self._add("INSERT INTO cell_locks VALUES (?, ?)", revision, cell)
+            self.write("INSERT INTO cell_locks VALUES (?, ?)", revision, cell)
 
     def write_epoch(self, epoch: int, start: BlockKey) -> None:
         """Keeps that a new epoch of learning began: of what was learned, blocks from ``start`` on count."""
         text = json.dumps({"epoch": epoch, "session": start.drive, "block": start.block})
-        self._add("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", text)
+        self.write("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", text)
 
     # ---- writing at once: where that fails a notice says so and it is tried again
 
     async def begin_session(self, start: SessionStart, clock: ClockReading | None = None) -> int:
-        """Begins a drive or log, at ``clock`` or now, and returns its number."""
-        self._last_session += 1
-        session = self._last_session
-        self._begun.add(session)
-        self._add(_INSERT_SESSION, *session_row(session, start, clock or read_clock()))
+        """Like :meth:`write_session_start`."""
+        session = self.write_session_start(start, clock)
         await self._try_flush()
         return session
 
-    async def end_session(self, session: int, clock: ClockReading | None = None) -> None:
-        """Ends a session that was begun here, at ``clock`` or now."""
-        self._refuse_not_begun(session)
-        self._begun.remove(session)
-        self._add(
-            "UPDATE sessions SET closed_how = 'closed', ended_monotonic_s = ? WHERE id = ?",
-            (clock or read_clock()).monotonic_s,
-            session,
+    async def continue_session(self, session: int) -> None:
+        """Opens the newest session again: samples that follow belong to it."""
+        if session != self._last_session or await self.session(session) is None:
+            raise ValueError(f"session {session} is not the newest one")
+        first = session * CHUNKS_PER_SESSION
+        ((last,),) = await self._read(
+            "SELECT max(id) FROM sample_chunks WHERE id >= ? AND id < ?", first, first + CHUNKS_PER_SESSION
         )
+        self._writer.next_chunk[session] = 0 if last is None else last - first + 1
+        self._begun.add(session)
+        self.write("UPDATE sessions SET closed_how = 'open', ended_monotonic_s = NULL WHERE id = ?", session)
+        await self._try_flush()
+
+    async def end_session(self, session: int, clock: ClockReading | None = None) -> None:
+        """Like :meth:`write_session_end`."""
+        self.write_session_end(session, clock)
         await self._try_flush()
 
     async def put_table(self, table: MafTable) -> MafTable:
@@ -171,9 +237,20 @@ class Store(StoreReader):
         self._last_table_revision += 1
         current = MafTable(table.name, table.maf_v, table.flow_gs, self._last_table_revision)
         self._table = current
-        self._add(
+        self.write(
             "INSERT INTO maf_tables VALUES (?, ?, ?, ?, ?, ?)", *table_row(current, read_clock().wall_s)
         )
+        await self._try_flush()
+        return current
+
+    async def put_configured_table(self, table: MafTable) -> MafTable:
+        """Makes the table that the configuration names the current one, unless it named it last time too:
+        then the newest one stays, which may be one that the user has flashed and told of since."""
+        text = json.dumps(table_text(table))
+        if self._table is not None and await self.remembered("configured_table") == text:
+            return self._table
+        self.write("INSERT OR REPLACE INTO meta VALUES ('configured_table', ?)", text)
+        current = await self.put_table(table)
         await self._try_flush()
         return current
 
@@ -228,9 +305,6 @@ class Store(StoreReader):
         }
 
     # ---- inside
-
-    def _add(self, sql: str, *parameters: Any) -> None:
-        self._writer.pending.statements.append((sql, parameters))
 
     async def _try_flush(self) -> None:
         with suppress(StoreError):

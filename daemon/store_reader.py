@@ -10,17 +10,40 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
-from daemon.store_records import Session, StoreError, StoreNotice
-from daemon.store_rows import CHUNKS_PER_SESSION, batch_of, session_of, state_of, table_of
+from daemon.store_records import KeptSamples, LinkChange, Session, StoreError, StoreNotice
+from daemon.store_rows import (
+    CHUNKS_PER_SESSION,
+    batch_of,
+    boot_of,
+    minute_of,
+    session_of,
+    state_of,
+    table_of,
+)
 from lowmaf.cells import BlockKey
 from lowmaf.maf_table import MafTable
 from lowmaf.samples import SampleBatch
 
 Record = TypeVar("Record")
 
+MAX_SESSION = (1 << 31) - 1
+"""Highest number that a session may have: ids of its chunks are 64 bit integers."""
+
 _SESSIONS = """
-SELECT *, (SELECT coalesce(sum(n), 0) FROM verdict_counts WHERE session = id) AS samples
-FROM sessions ORDER BY id
+SELECT *,
+    (SELECT coalesce(sum(n), 0) FROM verdict_counts WHERE session = s.id) AS samples,
+    (SELECT coalesce(sum(n), 0) FROM verdict_counts WHERE session = s.id AND verdict = 'accepted')
+        AS accepted,
+    (SELECT first_t_s FROM sample_chunks WHERE id >= s.id << 32 AND id < (s.id + 1) << 32
+        ORDER BY id LIMIT 1) AS first_t_s,
+    (SELECT last_t_s FROM sample_chunks WHERE id >= s.id << 32 AND id < (s.id + 1) << 32
+        ORDER BY id DESC LIMIT 1) AS last_t_s
+FROM sessions AS s WHERE id >= ? AND id <= ? ORDER BY id
+"""
+_KEPT = """
+SELECT count(*) AS chunks, coalesce(sum(n), 0) AS samples, max(id) AS last_id,
+    min(first_t_s) AS first_t_s, max(last_t_s) AS last_t_s
+FROM sample_chunks WHERE id >= ? AND id < ?
 """
 _NEXT_CHUNK = (
     "SELECT id, n, channels, data, crc32 FROM sample_chunks WHERE id >= ? AND id < ? ORDER BY id LIMIT 1"
@@ -62,8 +85,21 @@ class StoreReader:
 
     async def sessions(self) -> list[Session]:
         """All drives and logs, oldest first."""
-        rows = await self._read(_SESSIONS)
-        return list(self._whole(rows, session_of, lambda row: f"session {row['id']}"))
+        return await self._sessions(0, MAX_SESSION)
+
+    async def session(self, session: int) -> Session | None:
+        """One drive or log; None where there is none of that number, or it was damaged."""
+        found = await self._sessions(session, session) if 0 < session <= MAX_SESSION else []
+        return found[0] if found else None
+
+    async def kept_samples(self, session: int) -> KeptSamples | None:
+        """How many samples of the session are kept; None where there are none."""
+        first = session * CHUNKS_PER_SESSION
+        (row,) = await self._read(_KEPT, first, first + CHUNKS_PER_SESSION)
+        if not row["chunks"]:
+            return None
+        unbroken = row["last_id"] - first + 1 == row["chunks"]
+        return KeptSamples(row["samples"], unbroken, row["first_t_s"], row["last_t_s"])
 
     async def blocks(self, session: int) -> dict[int, bytes]:
         """State of each block of the session. Blocks that were damaged on the disk are left out and noted."""
@@ -78,6 +114,35 @@ class StoreReader:
         """Samples of the session per verdict label."""
         rows = await self._read("SELECT verdict, n FROM verdict_counts WHERE session = ?", session)
         return dict(tuple(row) for row in rows)
+
+    async def minutes(self, session: int) -> dict[int, dict[str, int]]:
+        """Samples per verdict label, above 0, for each minute of the session's time that is over."""
+        rows = await self._read(
+            "SELECT minute, counts, crc32 FROM verdict_minutes WHERE session = ? ORDER BY minute", session
+        )
+        return dict(
+            self._whole(
+                rows,
+                lambda row: minute_of(session, row),
+                lambda row: f"minute {row['minute']} of session {session}",
+            )
+        )
+
+    async def link_changes(self, boot_id: str | None, from_s: float, until_s: float) -> list[LinkChange]:
+        """Changes of the connection in a span of the monotonic time of one boot."""
+        rows = await self._read(
+            "SELECT boot_id, monotonic_s, driver, state, words FROM link_events "
+            "WHERE boot_id IS ? AND monotonic_s >= ? AND monotonic_s <= ? ORDER BY id",
+            boot_id,
+            from_s,
+            until_s,
+        )
+        return [LinkChange(*row) for row in rows]
+
+    async def remembered(self, key: str) -> str | None:
+        """A fact about the file, by its key in ``meta``."""
+        rows = await self._read("SELECT value FROM meta WHERE key = ?", key)
+        return rows[0][0] if rows else None
 
     async def samples(self, session: int) -> AsyncIterator[SampleBatch]:
         """The session's samples in their order, chunk by chunk, as they came bit for bit.
@@ -96,16 +161,26 @@ class StoreReader:
 
     async def epoch(self) -> tuple[int, BlockKey]:
         """Number of the epoch of learning that was begun last, and its first block."""
-        rows = await self._read("SELECT value FROM meta WHERE key = 'epoch'")
-        if not rows:
+        text = await self.remembered("epoch")
+        if text is None:
             return 1, BlockKey(0, 0)
-        kept = json.loads(rows[0][0])
+        kept = json.loads(text)
         return kept["epoch"], BlockKey(kept["session"], kept["block"])
 
     async def last_session(self) -> int:
         """Number of the newest session ever begun, 0 before the first. Numbers are not used again."""
-        ((last,),) = await self._read("SELECT coalesce(max(seq), 0) FROM sqlite_sequence")
+        ((last,),) = await self._read(
+            "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'sessions'"
+        )
         return int(last)
+
+    async def _sessions(self, first: int, last: int) -> list[Session]:
+        boots = {}
+        for row in await self._read("SELECT * FROM boots"):
+            if (boot := boot_of(row)) is not None:
+                boots[boot.boot_id] = boot
+        rows = await self._read(_SESSIONS, first, last)
+        return list(self._whole(rows, lambda row: session_of(row, boots), lambda row: f"session {row['id']}"))
 
     async def _read(self, sql: str, *parameters: Any) -> list[sqlite3.Row]:
         try:

@@ -44,16 +44,18 @@ class SessionStart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A drive or log as kept. Wall times are seconds since 1970, UTC, by the clock of that machine.
+    """A drive or log as kept. ``started_wall_s`` is in seconds since 1970, UTC; where ``clock`` is unsynced,
+    by a clock that may have been wrong.
 
-    ``duration_s`` is None while the session is open and where it was not closed; ``samples`` counts
-    final verdicts.
+    ``duration_s`` is the time driven so far while the session is open, and where it was not closed; None
+    where no samples are kept to tell. ``samples`` counts final verdicts, ``accepted`` those that count.
     """
 
     id: int
     driver: str
     name: str | None
     started_wall_s: float
+    started_monotonic_s: float
     clock: ClockState
     boot_id: str | None
     duration_s: float | None
@@ -64,3 +66,28 @@ class Session:
     settings: Mapping[str, Any]
     included: bool
     samples: int
+    accepted: int
+
+
+@dataclass(frozen=True, slots=True)
+class KeptSamples:
+    """What is kept of a session's samples: ``samples`` of them, from ``first_t_s`` to ``last_t_s``.
+
+    ``unbroken``: no chunk of them is missing, from the first on.
+    """
+
+    samples: int
+    unbroken: bool
+    first_t_s: float
+    last_t_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LinkChange:
+    """A change of the connection's state at ``monotonic_s`` of the machine's boot ``boot_id``."""
+
+    boot_id: str | None
+    monotonic_s: float
+    driver: str
+    state: str
+    words: str

@@ -16,7 +16,7 @@ import numpy as np
 from daemon.sample_codec import SampleChunk, decode_samples, encode_samples
 from daemon.store_buffer import PendingWrites
 from daemon.store_records import ClosedHow, Session, SessionStart
-from daemon.wall_clock import ClockReading, ClockState
+from daemon.wall_clock import BootClock, ClockReading, ClockState
 from lowmaf.maf_table import MafTable
 from lowmaf.samples import SampleBatch
 
@@ -120,19 +120,26 @@ def session_row(session: int, start: SessionStart, clock: ClockReading) -> tuple
     return (*row, checksum(*row))
 
 
-def session_of(row: sqlite3.Row) -> Session | None:
-    """The session in a row of ``sessions`` with ``samples``; None if it was damaged."""
+def session_of(row: sqlite3.Row, boots: Mapping[str, BootClock]) -> Session | None:
+    """The session in a row of ``sessions`` with its sums and span of samples; None if it was damaged.
+
+    Where the wall clock was not known when it began, but became so in the same boot, it is dated by that.
+    """
     if checksum(*(row[column] for column in SESSION_COLUMNS)) != row["crc32"]:
         return None
-    ended_s = row["ended_monotonic_s"]
+    wall_s, clock, monotonic_s = row["started_wall_s"], ClockState(row["clock"]), row["started_monotonic_s"]
+    boot = boots.get(row["boot_id"])
+    if boot is not None and clock is ClockState.UNSYNCED:
+        wall_s, clock = monotonic_s + boot.wall_minus_monotonic_s, boot.state
     return Session(
         id=row["id"],
         driver=row["driver"],
         name=row["name"],
-        started_wall_s=row["started_wall_s"],
-        clock=ClockState(row["clock"]),
+        started_wall_s=wall_s,
+        started_monotonic_s=monotonic_s,
+        clock=clock,
         boot_id=row["boot_id"],
-        duration_s=None if ended_s is None else ended_s - row["started_monotonic_s"],
+        duration_s=_duration_s(row),
         closed_how=ClosedHow(row["closed_how"]),
         maf_table_revision=row["maf_table_revision"],
         epoch=row["epoch"],
@@ -140,6 +147,39 @@ def session_of(row: sqlite3.Row) -> Session | None:
         settings=json.loads(row["settings"]),
         included=bool(row["included"]),
         samples=row["samples"],
+        accepted=row["accepted"],
+    )
+
+
+def _duration_s(row: sqlite3.Row) -> float | None:
+    if row["ended_monotonic_s"] is not None:
+        return float(row["ended_monotonic_s"] - row["started_monotonic_s"])
+    return None if row["last_t_s"] is None else float(row["last_t_s"] - row["first_t_s"])
+
+
+def minute_row(session: int, minute: int, counts: Mapping[str, int]) -> tuple[Any, ...]:
+    """A row of ``verdict_minutes``."""
+    text = json.dumps({label: n for label, n in counts.items() if n})
+    return session, minute, text, checksum(session, minute, text)
+
+
+def minute_of(session: int, row: Sequence[Any]) -> tuple[int, dict[str, int]] | None:
+    """The minute and its counts in a row of ``verdict_minutes`` (minute, counts, crc32); None if damaged."""
+    minute, text, crc32 = row
+    return (minute, json.loads(text)) if checksum(session, minute, text) == crc32 else None
+
+
+def boot_row(boot: BootClock) -> tuple[Any, ...]:
+    """A row of ``boots``."""
+    row = (boot.boot_id, boot.wall_minus_monotonic_s, str(boot.state))
+    return (*row, checksum(*row))
+
+
+def boot_of(row: Sequence[Any]) -> BootClock | None:
+    """What a row of ``boots`` says of a boot's clock; None if it was damaged."""
+    boot_id, ahead_s, state, crc32 = row
+    return (
+        BootClock(boot_id, ahead_s, ClockState(state)) if checksum(boot_id, ahead_s, state) == crc32 else None
     )
 
 

@@ -1,4 +1,9 @@
-"""The database's schema, documented where ``sqlite3 FILE .schema`` shows it, and its versions."""
+"""The database's schema, documented where ``sqlite3 FILE .schema`` shows it, and its versions.
+
+To change it, append one text of SQL to :data:`_STEPS` and keep a small database of the version before in
+``tests/databases``: the tests bring every kept one forward. A step and its version number are one
+transaction, so a program killed in the middle begins it anew.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +87,37 @@ CREATE TABLE verdict_counts (
 ) STRICT, WITHOUT ROWID;
 """
 
-_STEPS = (_VERSION_1,)
+_VERSION_2 = """
+CREATE TABLE verdict_minutes (
+    -- what became of the samples of each minute, written when the minute is over
+    session INTEGER NOT NULL REFERENCES sessions ON DELETE CASCADE,
+    minute INTEGER NOT NULL,       -- whole minutes of t_s
+    counts TEXT NOT NULL,          -- verdict -> number of samples, those above 0: a JSON object
+    crc32 INTEGER NOT NULL,        -- of session, minute and counts
+    PRIMARY KEY (session, minute)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE boots (
+    -- by how much the two clocks differed once the wall clock was known: dates sessions of a
+    -- machine that began without one
+    boot_id TEXT PRIMARY KEY,
+    wall_minus_monotonic_s REAL NOT NULL,
+    clock TEXT NOT NULL CHECK (clock IN ('synced', 'unsynced')),  -- unsynced: somebody set it by hand
+    crc32 INTEGER NOT NULL         -- of the other columns
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE link_events (
+    -- the newest changes of the connection to the car
+    id INTEGER PRIMARY KEY,
+    boot_id TEXT,
+    monotonic_s REAL NOT NULL,     -- seconds since boot_id began
+    driver TEXT NOT NULL,
+    state TEXT NOT NULL,           -- connecting, running, waiting, paused, ended
+    words TEXT NOT NULL
+) STRICT;
+"""
+
+_STEPS = (_VERSION_1, _VERSION_2)
 """Step i leads from version i to version i + 1. A step that was released is never changed."""
 
 VERSION = len(_STEPS)

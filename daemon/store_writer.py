@@ -60,7 +60,7 @@ class StoreWriter:
         self._path = path
         self._commit_interval_s = commit_interval_s
         self._min_free_bytes = min_free_bytes
-        self._next_chunk: dict[int, int] = {}
+        self.next_chunk: dict[int, int] = {}
         self._samples_retry_s = 0.0
         self._turn_began_s: float | None = None
         self._waiting: list[asyncio.Future[None]] = []
@@ -179,7 +179,7 @@ class StoreWriter:
         if not taken:
             return
         started_s = time.monotonic()
-        next_chunk = dict(self._next_chunk)
+        next_chunk = dict(self.next_chunk)
         try:
             rows = await asyncio.to_thread(rows_of, taken, next_chunk)
             await self._transaction(taken, rows)
@@ -189,7 +189,7 @@ class StoreWriter:
                 with suppress(sqlite3.DatabaseError):
                     await self._connection.execute("ROLLBACK")
             raise
-        self._next_chunk = next_chunk
+        self.next_chunk = next_chunk
         self.commits += 1
         self.last_commit_s = time.monotonic() - started_s
 

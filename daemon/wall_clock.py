@@ -31,6 +31,18 @@ class ClockReading:
     boot_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class BootClock:
+    """What was found out about the wall clock of one boot: how far it is ahead of the monotonic one.
+
+    ``state`` is SYNCED where the network set it, UNSYNCED where somebody else did, who may be wrong.
+    """
+
+    boot_id: str
+    wall_minus_monotonic_s: float
+    state: ClockState
+
+
 def read_clock() -> ClockReading:
     """This moment."""
     try:
