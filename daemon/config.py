@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import Any, cast, get_type_hints
 
 from daemon.config_file import ConfigFileError, read_toml
-from daemon.config_sections import SECTIONS, Config, SourceSettings
+from daemon.config_sections import SECOND_SOURCE, SECTIONS, Config, SecondSourceSettings, SourceSettings
 from daemon.config_values import ValueProblemError, checked, from_environment, shown
 from daemon.errors import UsageError
 from daemon.toml_lines import KeyPath, key_lines, line_of
 from drivers.base import DriverOptionError
 from drivers.clock import WallClock
-from drivers.registry import DRIVERS, create
+from drivers.registry import DRIVERS, SECOND_SOURCES, create, create_second
 
 ENVIRONMENT_PREFIX = "LOWMAF_"
+_KINDS = {**SECTIONS, SECOND_SOURCE: SecondSourceSettings}
 
 
 class ConfigError(UsageError):
@@ -47,6 +48,8 @@ def load_config(path: Path, environment: Mapping[str, str]) -> Config:
         if variable.startswith(ENVIRONMENT_PREFIX):
             reading.take_variable(variable, value)
     sections = {name: reading.section(name) for name in SECTIONS}
+    if reading.has_second_source:
+        sections[SECOND_SOURCE] = reading.section(SECOND_SOURCE)
     if reading.problems:
         raise ConfigError([words for _, words in sorted(reading.problems)])
     return Config(path=path, **sections)
@@ -82,19 +85,35 @@ class _Reading:
         self._path = path
         self._folder = path.resolve().parent
         self._lines = lines
-        self._given: dict[str, dict[str, _Given]] = {name: {} for name in SECTIONS}
+        self._given: dict[str, dict[str, _Given]] = {name: {} for name in (*SECTIONS, SECOND_SOURCE)}
+        self.has_second_source = False
 
     def take_document(self, document: Mapping[str, Any]) -> None:
         """Sorts the file's content into sections."""
         for name, content in document.items():
             here = self._in_file(name)
-            if name not in SECTIONS:
+            if name == SECOND_SOURCE:
+                self._take_second_source(content)
+            elif name not in SECTIONS:
                 self._complain(here, _unknown_section(name, content))
             elif not isinstance(content, dict):
                 self._complain(here, f"{name} is a section: write [{name}] once, and its keys below")
             else:
                 for key, value in content.items():
                     self._given[name][key] = replace(self._in_file(name, key), value=value)
+
+    def _take_second_source(self, content: Any) -> None:
+        is_list = isinstance(content, list) and all(isinstance(table, dict) for table in content)
+        if not is_list or len(content) != 1:
+            met = f"; there are {len(content)}" if is_list else ""
+            self._complain(
+                self._in_file(SECOND_SOURCE),
+                f"[[{SECOND_SOURCE}]] stands once, with two brackets, and its keys below{met}",
+            )
+            return
+        self.has_second_source = True
+        for key, value in content[0].items():
+            self._given[SECOND_SOURCE][key] = replace(self._in_file(SECOND_SOURCE, key), value=value)
 
     def take_variable(self, variable: str, text: str) -> None:
         """Lets an environment variable override a key."""
@@ -109,12 +128,12 @@ class _Reading:
 
     def section(self, name: str) -> Any:
         """The section's dataclass; what is wrong is noted and stays at its default."""
-        kind = SECTIONS[name]
+        kind = _KINDS[name]
         others = {key: given for key, given in self._given[name].items() if key not in section_keys(kind)}
         section = self._build(kind, name)
-        if isinstance(section, SourceSettings):
+        if isinstance(section, SourceSettings | SecondSourceSettings):
             section = replace(section, options={key: given.value for key, given in others.items()})
-            self._check_driver(section, others)
+            self._check_driver(name, section, others)
             return section
         for key, given in others.items():
             self._complain(given, _unknown_key(name, key))
@@ -143,20 +162,25 @@ class _Reading:
                 self._complain(self._in_file(name), f"[{name}] {error}")
             return kind()
 
-    def _check_driver(self, source: SourceSettings, options: Mapping[str, _Given]) -> None:
+    def _check_driver(
+        self, name: str, source: SourceSettings | SecondSourceSettings, options: Mapping[str, _Given]
+    ) -> None:
         """Lets the driver check its options; where they fail together, each alone, to find its line."""
-        whole = _driver_complaint(source.driver, source.options)
+        second = name == SECOND_SOURCE
+        head = f"[[{name}]]" if second else f"[{name}]"
+        whole = _driver_complaint(source.driver, source.options, second=second)
         if whole is None:
             return
-        if source.driver not in DRIVERS:
-            self._complain(self._given["source"].get("driver", self._in_file("source")), f"[source] {whole}")
+        if source.driver not in (SECOND_SOURCES if second else DRIVERS):
+            self._complain(self._given[name].get("driver", self._in_file(name)), f"{head} {whole}")
             return
         alone = [
-            (given, _driver_complaint(source.driver, {key: given.value})) for key, given in options.items()
+            (given, _driver_complaint(source.driver, {key: given.value}, second=second))
+            for key, given in options.items()
         ]
         found = [(given, what) for given, what in alone if what is not None]
-        for given, what in found or [(self._in_file("source"), whole)]:
-            self._complain(given, f"[source] {what}")
+        for given, what in found or [(self._in_file(name), whole)]:
+            self._complain(given, f"{head} {what}")
 
     def _in_file(self, *key: str) -> _Given:
         line = line_of(key, self._lines)
@@ -166,10 +190,11 @@ class _Reading:
         self.problems.append((given.line, f"{given.where}: {what}"))
 
 
-def _driver_complaint(driver: str, options: Mapping[str, Any]) -> str | None:
+def _driver_complaint(driver: str, options: Mapping[str, Any], *, second: bool) -> str | None:
     """What the driver has against its options, None where nothing; it opens no device."""
+    make = create_second if second else create
     try:
-        create(driver, options, WallClock())
+        make(driver, options, WallClock())
     except DriverOptionError as error:
         return str(error)
     return None

@@ -9,13 +9,13 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, cast, get_type_hints
+from typing import Any, get_type_hints
 
 from daemon.config import ENVIRONMENT_PREFIX, section_keys
-from daemon.config_sections import SECTIONS, SourceSettings
+from daemon.config_sections import SECOND_SOURCE, SECTIONS, SecondSourceSettings, SourceSettings
 from daemon.config_values import allowed, shown
 from drivers.clock import WallClock
-from drivers.registry import DRIVERS, create
+from drivers.registry import DRIVERS, SECOND_SOURCES, create, create_second
 
 _WIDTH = 100
 _LISTED_CHOICES = 12
@@ -39,27 +39,38 @@ def example_text() -> str:
         ]
         if kind is SourceSettings:
             parts += _driver_options()
+            parts += _second_source()
     return "\n".join(parts) + "\n"
 
 
 def _driver_options() -> Iterator[str]:
     """The options of the default driver, and those of the others commented out."""
     for name in sorted(DRIVERS, key=lambda name: name != SourceSettings().driver):
-        options: Any = cast("Any", create(name, {}, WallClock())).options
-        hints = get_type_hints(type(options))
-        entries = [
-            _entry(
-                spec.name, spec.default, spec.metadata["words"], _limits(hints[spec.name], spec.metadata), {}
-            )
-            for spec in fields(options)
-        ]
+        entries = _entries(create(name, {}, WallClock()))
         if name == SourceSettings().driver:
             yield from entries
         else:
             yield f'#\n# Instead, driver = "{name}" with these options:\n#'
-            yield from (
-                textwrap.indent(entry, "# ", lambda _: True).replace("# # ", "#   ") for entry in entries
-            )
+            yield from map(_commented_out, entries)
+
+
+def _second_source() -> Iterator[str]:
+    """The table that may be left out, commented out."""
+    purpose = (SecondSourceSettings.__doc__ or "").partition("\n")[0]
+    for name in SECOND_SOURCES:
+        yield f'\n# ---- {purpose}\n# [[{SECOND_SOURCE}]]\n# driver = "{name}"'
+        yield from map(_commented_out, _entries(create_second(name, {}, WallClock())))
+
+
+def _entries(driver: Any) -> Iterator[str]:
+    hints = get_type_hints(type(driver.options))
+    for spec in fields(driver.options):
+        limits = _limits(hints[spec.name], spec.metadata)
+        yield _entry(spec.name, spec.default, spec.metadata["words"], limits, {})
+
+
+def _commented_out(entry: str) -> str:
+    return textwrap.indent(entry, "# ", lambda _: True).replace("# # ", "#   ")
 
 
 def _limits(hint: Any, meta: Mapping[str, Any]) -> str:

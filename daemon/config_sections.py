@@ -48,6 +48,14 @@ class SourceSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class SecondSourceSettings:
+    """What adds measured lambda to the source's samples: a wideband controller. Optional."""
+
+    driver: str = _text("wideband", "what is read; every other key is an option of it")
+    options: Mapping[str, Any] = field(default_factory=dict, metadata={"meaning": "options of the driver"})
+
+
+@dataclass(frozen=True, slots=True)
 class EstimatorSettings:
     """How corrections are made from trims. ``curve`` holds the constants of the method of that name."""
 
@@ -113,7 +121,8 @@ class LogSettings:
 class Config:
     """A whole configuration, checked. ``path`` is the file it was read from.
 
-    Relative paths in it were taken relative to that file's folder.
+    Relative paths in it were taken relative to that file's folder. ``second_source`` is None where
+    the file has none.
     """
 
     path: Path
@@ -124,6 +133,7 @@ class Config:
     storage: StorageSettings = field(default_factory=StorageSettings)
     web: WebSettings = field(default_factory=WebSettings)
     log: LogSettings = field(default_factory=LogSettings)
+    second_source: SecondSourceSettings | None = None
 
 
 SECTIONS: Mapping[str, type[Any]] = {
@@ -136,3 +146,6 @@ SECTIONS: Mapping[str, type[Any]] = {
     "log": LogSettings,
 }
 """Section name → type, in the order of the example file."""
+
+SECOND_SOURCE = "second_source"
+"""The one table that may be left out, written ``[[second_source]]``."""

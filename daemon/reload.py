@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 from typing import Any
 
 from daemon.config import load_config
-from daemon.config_sections import SECTIONS, Config
+from daemon.config_sections import SECOND_SOURCE, SECTIONS, Config
 from daemon.errors import UsageError
 from daemon.log_output import set_up_logging
 
@@ -41,14 +41,19 @@ class Reloader:
 
 def changed_keys(before: Config, after: Config) -> Iterator[str]:
     """Keys whose values differ, as ``[section] key``; values are not told."""
-    for section in SECTIONS:
+    for section in (*SECTIONS, SECOND_SOURCE):
         old, new = getattr(before, section), getattr(after, section)
         yield from (f"[{section}] {key}" for key in _differing(_values(old), _values(new)))
 
 
 def _values(section: Any) -> dict[str, Any]:
-    """Key → value of a section, with the keys of a part of it or of the driver beside its own."""
+    """Key → value of a section, with the keys of a part of it or of the driver beside its own.
+
+    A section that is left out has none.
+    """
     values: dict[str, Any] = {}
+    if section is None:
+        return values
     for spec in fields(section):
         value = getattr(section, spec.name)
         if isinstance(value, Mapping):

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Mapping
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from drivers.base import Driver, DriverOptionError
 from drivers.clock import Clock
 from drivers.options import nearest
+
+if TYPE_CHECKING:
+    from drivers.wideband import Wideband
 
 DRIVERS: Mapping[str, tuple[str, str]] = {
     "ssm-kline": ("drivers.ssm_kline", "SsmKline"),
@@ -18,6 +21,11 @@ DRIVERS: Mapping[str, tuple[str, str]] = {
     "simulator": ("drivers.simulator.source", "Simulator"),
 }
 """Module and class of every driver; the class is called with the options and a clock."""
+
+SECOND_SOURCES: Mapping[str, tuple[str, str]] = {
+    "wideband": ("drivers.wideband", "Wideband"),
+}
+"""Module and class of what adds measured lambda to the samples of a driver."""
 
 NEEDS_MAF_TABLE = frozenset({"obd-can", "elm327"})
 """Drivers that deliver the flow but not the voltage: it is had back from the table in the ECU."""
@@ -29,7 +37,25 @@ def create(name: str, options: Mapping[str, object], clock: Clock) -> Driver:
     Raises:
         DriverOptionError: no driver of this name, or an option it does not have or allow.
     """
+    if name in SECOND_SOURCES:
+        raise DriverOptionError(f"{name} is a second source: write it below [[second_source]]")
     if name not in DRIVERS:
         raise DriverOptionError(f"no driver {name!r}{nearest(name, DRIVERS)}; known: {', '.join(DRIVERS)}")
     module, kind = DRIVERS[name]
     return cast(Driver, getattr(importlib.import_module(module), kind)(options, clock))
+
+
+def create_second(name: str, options: Mapping[str, object], clock: Clock) -> Wideband:
+    """A second source that has checked its options and opened nothing.
+
+    Raises:
+        DriverOptionError: no second source of this name, or an option it does not have or allow.
+    """
+    if name not in SECOND_SOURCES:
+        first = f"; {name} is a source: write it below [source]" if name in DRIVERS else ""
+        raise DriverOptionError(
+            f"no second source {name!r}{nearest(name, SECOND_SOURCES)}; known: "
+            f"{', '.join(SECOND_SOURCES)}{first}"
+        )
+    module, kind = SECOND_SOURCES[name]
+    return cast("Wideband", getattr(importlib.import_module(module), kind)(options, clock))

@@ -1,0 +1,199 @@
+"""``wideband``: measured lambda from a wideband controller, to be added to another source's samples."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing, closing
+from dataclasses import dataclass
+from typing import Protocol
+
+import can
+
+from drivers.aem_frames import CAN_ID, AemScanner, reading_of_frame
+from drivers.base import DeviceUnavailableError, DriverOptionError, FrameError, LinkCounts
+from drivers.byte_link import open_serial
+from drivers.can_listening import CanListener
+from drivers.clock import Clock
+from drivers.innovate_frames import InnovateScanner
+from drivers.lambda_reading import LambdaReading
+from drivers.naw_frames import REPLY_BYTES, REQUEST, reading_of_reply
+from drivers.options import option, parse_options
+from drivers.slcan_bus import check_place
+
+_READ_S = 0.5
+_NAW_INTERVAL_S = 0.1
+_NAW_WAIT_S = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class WidebandOptions:
+    """What the configuration may say for a second source with ``driver = "wideband"``."""
+
+    controller: str = option(
+        "innovate",
+        "innovate: ISP2 and LM-1 on a serial port; aem: X-series and UEGO on a serial port; aem-can: "
+        "X-series on CAN; naw-7s: 14Point7's",
+        choices=("innovate", "aem", "aem-can", "naw-7s"),
+    )
+    port: str = option("/dev/ttyUSB1", "serial port; the names in /dev/serial/by-id stay the same")
+    baudrate: int = option(
+        0, "of the serial port; 0 is the controller's usual one", unit="bit/s", low=0, high=1_000_000
+    )
+    sensor: int = option(
+        1, "which sensor, in the order of the chain or of the CAN identifiers", low=1, high=16
+    )
+    stoich_afr: float = option(
+        14.7,
+        "air-fuel ratio that the controller shows for lambda 1, where it sends ratios",
+        low=5.0,
+        high=20.0,
+    )
+    interface: str = option(
+        "socketcan", "python-can interface, for aem-can", choices=sorted(can.VALID_INTERFACES)
+    )
+    channel: str = option("can0", "channel of that interface, for aem-can")
+    bitrate: int = option(0, "0 leaves what the interface is set to", unit="bit/s", low=0, high=1_000_000)
+    silent_s: float = option(2.0, "give up when no reading came for so long", unit="s", low=0.1, high=10.0)
+
+
+class _Scanner(Protocol):
+    bad_frames: int
+
+    def feed(self, data: bytes) -> list[LambdaReading]: ...
+
+
+_USUAL_BAUDRATES = {"innovate": 19_200, "aem": 9_600, "naw-7s": 9_600}
+"""AEM's older controllers have 9600, newer ones may be set to 19200."""
+
+TimedReading = tuple[float, LambdaReading]
+"""The clock's time at which a reading came, s, and the reading."""
+
+
+class Wideband:
+    """One controller. Nothing is opened before :meth:`readings`.
+
+    Raises:
+        DriverOptionError: an option is unknown or impossible.
+    """
+
+    name = "wideband"
+
+    def __init__(self, options: Mapping[str, object], clock: Clock) -> None:
+        self.options = parse_options(WidebandOptions, self.name, options)
+        if self._on_can and self.options.interface == "slcan":
+            check_place(self.options.channel, self.options.bitrate)
+        if self.options.sensor > 1 and self.options.controller in {"aem", "naw-7s"}:
+            raise DriverOptionError(
+                f"driver wideband, option sensor: met {self.options.sensor}, a serial port of "
+                f"{self.options.controller} carries one sensor"
+            )
+        self.counts = LinkCounts()
+        self._clock = clock
+
+    @property
+    def _on_can(self) -> bool:
+        return self.options.controller == "aem-can"
+
+    def describe(self) -> str:
+        options = self.options
+        where = f"CAN {options.channel} ({options.interface})" if self._on_can else options.port
+        number = f", sensor {options.sensor}" if options.sensor > 1 else ""
+        return f"wideband {options.controller} on {where}{number}"
+
+    async def readings(self) -> AsyncGenerator[TimedReading, None]:
+        """Opens the link and yields readings as they come, also those that are not valid.
+
+        Raises:
+            DeviceUnavailableError: the link could not be opened, was lost, or has fallen silent.
+        """
+        kind = self.options.controller
+        source = (
+            self._from_can() if self._on_can else self._asked() if kind == "naw-7s" else self._from_serial()
+        )
+        async with aclosing(source) as readings:
+            async for timed in readings:
+                self.counts.samples += 1
+                yield timed
+
+    async def _from_serial(self) -> AsyncGenerator[TimedReading, None]:
+        options = self.options
+        make: Mapping[str, Callable[[], _Scanner]] = {
+            "innovate": lambda: InnovateScanner(options.sensor),
+            "aem": lambda: AemScanner(options.stoich_afr),
+        }
+        scanner = make[options.controller]()
+        with closing(open_serial(options.port, self._baudrate, self._clock)) as link:
+            patience = _Patience(self)
+            while True:
+                found = scanner.feed(await link.read(1, min(_READ_S, options.silent_s)))
+                self.counts.bad_frames = scanner.bad_frames
+                patience.check(heard=bool(found))
+                for reading in found:
+                    yield link.opened_s + link.arrived_s, reading
+
+    async def _asked(self) -> AsyncGenerator[TimedReading, None]:
+        with closing(open_serial(self.options.port, self._baudrate, self._clock)) as link:
+            patience = _Patience(self)
+            while True:
+                link.write(REQUEST)
+                data = await link.read(REPLY_BYTES, _NAW_WAIT_S)
+                try:
+                    reading = reading_of_reply(data)
+                except FrameError:
+                    self.counts.bad_frames += 1
+                    patience.check(heard=False)
+                    await link.settle(0.05, 0.2)
+                    continue
+                patience.check(heard=True)
+                yield link.opened_s + link.arrived_s, reading
+                await asyncio.sleep(_NAW_INTERVAL_S)
+
+    async def _from_can(self) -> AsyncGenerator[TimedReading, None]:
+        options = self.options
+        number = CAN_ID + options.sensor - 1
+        listener = CanListener(
+            (options.interface, options.channel, options.bitrate),
+            ((number, False), (number, True)),  # AEM documents both kinds of identifier
+            self._clock,
+            self.counts,
+            options.silent_s,
+        )
+        async with aclosing(listener.frames()) as batches:
+            async for frames in batches:
+                for frame in frames:
+                    try:
+                        reading = reading_of_frame(frame.data)
+                    except FrameError:
+                        self.counts.bad_frames += 1
+                        continue
+                    yield frame.at_s, reading
+
+    @property
+    def _baudrate(self) -> int:
+        return self.options.baudrate or _USUAL_BAUDRATES[self.options.controller]
+
+
+class _Patience:
+    """How long a serial controller may say nothing that can be read."""
+
+    def __init__(self, source: Wideband) -> None:
+        self._source = source
+        self._loop = asyncio.get_running_loop()
+        self._heard_s = self._loop.time()
+
+    def check(self, *, heard: bool) -> None:
+        """Raises DeviceUnavailableError when nothing was heard for too long."""
+        now_s, silent_s = self._loop.time(), self._source.options.silent_s
+        if heard:
+            self._heard_s = now_s
+        elif now_s - self._heard_s > silent_s:
+            bad = self._source.counts.bad_frames
+            why = (
+                f"{bad} packets could not be read: is the controller or the baud rate another?"
+                if bad
+                else "is it switched on, is it this port?"
+            )
+            raise DeviceUnavailableError(
+                f"{self._source.describe()} gave no reading for {silent_s:g} s: {why}"
+            )
