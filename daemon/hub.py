@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
+from daemon.drive_watch import DriveStep, DriveWatch
 from daemon.hub_commands import carry_out
 from daemon.liveness import Liveness, why_not_counted
 from daemon.store_records import SessionStart
+from daemon.verdict_minutes import VerdictMinutes
 from lowmaf.cells import BlockKey, block_to_bytes
 from lowmaf.filters import Filters
 from lowmaf.judge import Judged
@@ -23,11 +25,13 @@ from lowmaf.samples import Floats, SampleBatch
 from lowmaf.settings import CurveSettings
 from lowmaf.snapshot import HeldOut, Snapshot
 from lowmaf.verdicts import Verdict
-from web.board import Command, LiveReading, Status, Truth
+from web.board import Command, LiveReading, Status, TableChange, Truth, VerdictMinute
 
 SOLVE_INTERVAL_S = 1.0
 """The curve is solved at most this often, and only when somebody looks; counts are always fresh."""
 HELD_OUT_INTERVAL_S = 30.0
+GONE_LOOK_S = 5.0
+ENGINE_OFF = "the engine is off: a drive begins when it runs"
 TRUTH_DWELL_S = 10.0
 """Cells with at least this much closed loop count when the simulated car's error is compared."""
 
@@ -39,11 +43,14 @@ TruthSource = Callable[[], tuple[Floats, Floats]]
 class SampleStore(Protocol):
     """What the hub asks of the store; ``write_…`` return at once and are written with the next commit."""
 
-    async def begin_session(self, start: SessionStart) -> int: ...
-    async def end_session(self, session: int) -> None: ...
+    async def put_table(self, table: MafTable) -> MafTable: ...
+    def write_session_start(self, start: SessionStart) -> int: ...
+    def write_session_end(self, session: int, *, quiet_s: float) -> None: ...
     def write_samples(self, session: int, batch: SampleBatch) -> None: ...
     def write_blocks(self, session: int, blocks: Mapping[int, bytes]) -> None: ...
     def write_counts(self, session: int, counts: Mapping[str, int]) -> None: ...
+    def write_minutes(self, session: int, minutes: Mapping[int, Mapping[str, int]]) -> None: ...
+    def write_link(self, driver: str, state: str, words: str) -> None: ...
     def write_locks(self, cells: frozenset[int]) -> None: ...
     def write_epoch(self, epoch: int, start: BlockKey) -> None: ...
     def status(self) -> Mapping[str, Any]: ...
@@ -59,6 +66,10 @@ class HubSettings:
     filters: Filters
     curve: CurveSettings
     keep_samples: bool = True
+
+    def as_kept(self) -> Mapping[str, Any]:
+        """What a session is kept with: all that its cells were made with, beside the samples."""
+        return {"filters": asdict(self.filters), "curve": asdict(self.curve)}
 
 
 class Hub:
@@ -78,6 +89,7 @@ class Hub:
         self._store = store
         self._now_s = now_s
         self._pulse = Liveness(now_s)
+        self._second_pulse: Liveness | None = None
         self.pipeline = Pipeline(
             settings.table,
             estimator=settings.estimator,
@@ -85,9 +97,10 @@ class Hub:
             settings=settings.curve,
             follow_changes=True,
         )
+        self._drive = DriveWatch()
+        self._minutes = VerdictMinutes()
         self._session: int | None = None
-        self._driver = ""
-        self._counts_before: dict[str, int] = {}
+        self._driver: str | None = None
         self._saved_epoch = self.pipeline.learned.epoch
         self._live: LiveReading | None = None
         self._snapshot = self.pipeline.snapshot()
@@ -96,38 +109,61 @@ class Hub:
         self._generation = 0
         self._news = asyncio.Event()
         self._pause_wanted = False
-        self.pause_changed = asyncio.Event()
+        self._pause_changed = asyncio.Event()
         self.truth_source: TruthSource | None = None
 
     # ---- what the source does
 
-    async def begin_session(self, driver: str) -> None:
-        """Samples from now on belong to a new session, and their time starts anew."""
+    def source_connected(self, driver: str) -> None:
+        """Samples come from now on, from this driver; their time may begin anywhere."""
         self._driver = driver
-        self._switch_to(await self._store.begin_session(self._session_start(self.pipeline.learned.epoch)))
+        self._drive.connected()
 
     def take(self, batch: SampleBatch) -> None:
-        """Samples as they arrive."""
-        if len(batch) == 0 or self._session is None:
+        """Samples as they arrive. Those of a running engine belong to a drive, the others are only shown."""
+        if len(batch) == 0 or self._driver is None:
             return
         self._pulse.arrived(len(batch))
-        judged = self.pipeline.feed(batch)
-        if self._settings.keep_samples:
-            self._store.write_samples(self._session, batch)
-        self._note(judged)
-        self._live = self._reading(batch)
+        for step, samples in self._drive.follow(batch, self._now_s()):
+            if step is DriveStep.ENDS:
+                self._end_session()
+            elif step is DriveStep.IDLE:
+                self._live = self._reading(samples, Verdict.RPM_RANGE)
+            else:
+                if step is DriveStep.BEGINS:
+                    self._begin_session()
+                self._learn(samples)
         self._changed()
 
-    async def end_session(self) -> None:
-        """The source has ended: what waits is judged with what is known."""
-        session = self._session
-        if session is None:
-            return
-        self._note(self.pipeline.finish())
-        self.save()
-        self._session = None
-        self._changed()
-        await self._store.end_session(session)
+    def source_lost(self) -> None:
+        """The link is gone: its drive goes on if it is back soon."""
+        self._driver = None
+
+    def source_ended(self) -> None:
+        """Nothing of this drive follows: what waits is judged with what is known."""
+        self._driver = None
+        self._drive.stop()
+        self._end_session()
+
+    async def end_lost_drives(self) -> None:
+        """Ends the drive of a link that does not come back. Runs until cancelled."""
+        while True:
+            await asyncio.sleep(GONE_LOOK_S)
+            if self._drive.gone(self._now_s()):
+                self._drive.stop()
+                self._end_session()
+
+    async def resume(
+        self, session: int, kept: AsyncIterable[SampleBatch], *, newest_s: float, quiet_s: float
+    ) -> None:
+        """Goes on with a drive that another run of the program had begun, given all of its samples.
+
+        ``newest_s`` is the time of the newest in the drive, ``quiet_s`` how long ago that was.
+        """
+        self._switch_to(session)
+        async for batch in kept:
+            self._judged(self.pipeline.feed(batch))
+        self._drive.resume(newest_s, self._now_s() - quiet_s)
 
     def save(self) -> None:
         """Hands the store what changed since the last call, to go into its next commit."""
@@ -139,19 +175,33 @@ class Hub:
         changed = self.pipeline.take_changed_blocks()
         blocks = {key.block: block_to_bytes(cells, sums) for key, sums in changed.items()}
         self._store.write_blocks(self._session, blocks)
-        before = self._counts_before
-        counts = {label: n - before[label] for label, n in self.pipeline.verdict_counts().items()}
-        self._store.write_counts(self._session, counts)
+        self._store.write_counts(self._session, self.pipeline.drive_counts())
+        self._store.write_minutes(self._session, self._minutes.take(finished=False))
 
     def set_link(self, state: str, words: str, driver: str, *, reconnected: bool = False) -> None:
         """The connection's state in words; counts reconnections."""
+        if state != self._pulse.link.state:
+            self._store.write_link(driver, state, words)
         self._pulse.set_link(state, words, driver, reconnected=reconnected)
+        self._changed()
+
+    def set_second_link(self, state: str, words: str, driver: str, *, reconnected: bool = False) -> None:
+        """The same of the second source."""
+        if self._second_pulse is None:
+            self._second_pulse = Liveness(self._now_s)
+        self._second_pulse.set_link(state, words, driver, reconnected=reconnected)
         self._changed()
 
     @property
     def pause_wanted(self) -> bool:
         """True while the user wants the port closed and nothing sent."""
         return self._pause_wanted
+
+    async def wait_for_pause(self, *, wanted: bool) -> None:
+        """Returns when the user wants a pause, or wants it no longer; at once where that is so."""
+        while self._pause_wanted is not wanted:
+            self._pause_changed.clear()
+            await self._pause_changed.wait()
 
     # ---- what commands do (daemon.hub_commands)
 
@@ -164,22 +214,47 @@ class Hub:
         return self.pipeline.locked
 
     async def reset(self) -> int:
-        """Forgets what was learned; returns the number of the new epoch."""
-        before = self._session
-        if before is None:
-            self.pipeline.forget()
-        else:
-            # Samples that come during the wait still belong to the old session; none is lost.
-            session = await self._store.begin_session(self._session_start(self.pipeline.learned.epoch + 1))
-            self.pipeline.finish()
-            self.save()
-            self.pipeline.forget()
-            self._switch_to(session)
-            await self._store.end_session(before)
+        """Forgets what was learned; returns the number of the new epoch. A drive goes on as a new session."""
+        driving = self._session is not None
+        self._end_session()
+        self.pipeline.forget()
         self._save_epoch()
-        self._held_out = None
-        self._solved_s = -math.inf
+        self._forget_view()
+        if driving:
+            self._begin_session()
         return self.pipeline.learned.epoch
+
+    async def flash(self, table: MafTable) -> TableChange:
+        """The user has flashed this table: learning goes on with it, a drive as a new session."""
+        current = await self._store.put_table(table)
+        before, ended = self.pipeline, self._session
+        if current.revision == before.table.revision:
+            return TableChange(current, changed=False)
+        self._end_session()
+        self.pipeline = before.successor(current)
+        if np.array_equal(current.maf_v, before.table.maf_v):
+            self.lock(before.locked)
+        self._forget_view()
+        if ended is not None:
+            self._begin_session()
+        self._changed()
+        carried = before.table.flow_gs is not None and current.flow_gs is not None
+        return TableChange(current, changed=True, carried_over=carried, ended=ended)
+
+    def take_earlier(self, kept: Pipeline, session: int | None) -> bool:
+        """Takes what ``kept`` has learned in place of all drives but the one that goes on.
+
+        ``kept`` was made while ``session`` was going on. Returns False, having done nothing, where a drive,
+        epoch or table has begun since.
+        """
+        now = self.pipeline
+        same = (kept.table.revision, kept.learned.epoch) == (now.table.revision, now.learned.epoch)
+        if not same or session != self._session:
+            return False
+        now.replace_earlier(kept, drive_goes_on=session is not None)
+        self._forget_view()
+        self._changed()
+        return True
 
     def lock(self, cells: frozenset[int]) -> None:
         """Cells (numbers from 0) that keep their flow, in place of those before."""
@@ -190,7 +265,7 @@ class Hub:
     def want_pause(self, wanted: bool) -> None:
         """Whether the port is to be closed and nothing sent."""
         self._pause_wanted = wanted
-        self.pause_changed.set()
+        self._pause_changed.set()
 
     # ---- what everybody reads (web.board.Board)
 
@@ -223,11 +298,14 @@ class Hub:
         pulse = self._pulse
         quiet_s = pulse.nothing_accepted_s
         why = why_not_counted(self.pipeline.last_verdict, self._live, self._settings.filters)
+        if self._session is None and self._live is not None:
+            why = ENGINE_OFF
         unhealthy_because = pulse.unhealthy_because
         return Status(
             version=self._settings.version,
             uptime_s=pulse.uptime_s,
             link=pulse.link,
+            second_link=None if self._second_pulse is None else self._second_pulse.link,
             session=self._session,
             sample_rate_hz=pulse.sample_rate_hz,
             last_sample_age_s=pulse.last_sample_age_s,
@@ -239,6 +317,9 @@ class Hub:
             unhealthy_because=unhealthy_because,
             truth=self._truth(),
         )
+
+    def recent_verdicts(self) -> Sequence[VerdictMinute]:
+        return self._minutes.recent()
 
     async def changed(self, generation: int) -> int:
         """Waits until anything changed after ``generation``; returns the new generation."""
@@ -267,9 +348,11 @@ class Hub:
             if accepted == checked:
                 continue
             checked = accepted
-            sums, epoch = self.pipeline.learned.sums.copy(), self.pipeline.learned.epoch
+            learned = self.pipeline.learned
+            sums, epoch = learned.sums.copy(), learned.epoch
             found = await asyncio.to_thread(self.pipeline.held_out, sums)
-            if epoch != self.pipeline.learned.epoch:
+            if learned is not self.pipeline.learned or epoch != learned.epoch:
+                checked = -1
                 continue
             self._held_out = found
             self._solved_s = -math.inf
@@ -283,16 +366,48 @@ class Hub:
         self._news.set()
         self._news = asyncio.Event()
 
-    def _note(self, judged: Judged) -> None:
+    def _begin_session(self) -> None:
+        self._switch_to(self._store.write_session_start(self._session_start()))
+
+    def _switch_to(self, session: int) -> None:
+        self.pipeline.begin(session)
+        self._minutes.begin(session)
+        self._session = session
+        self._live = None
+
+    def _end_session(self) -> None:
+        session = self._session
+        if session is None:
+            return
+        self._judged(self.pipeline.finish())
+        self.save()
+        self._store.write_minutes(session, self._minutes.take(finished=True))
+        self._store.write_session_end(session, quiet_s=self._drive.quiet_s(self._now_s()))
+        self._session = None
+        self._changed()
+
+    def _learn(self, samples: SampleBatch) -> None:
+        assert self._session is not None
+        if self._settings.keep_samples:
+            self._store.write_samples(self._session, samples)
+        self._judged(self.pipeline.feed(samples))
+        self._live = self._reading(samples, self.pipeline.last_verdict or Verdict.ACCEPTED)
+
+    def _judged(self, judged: Judged) -> None:
+        self._minutes.add(judged)
         if (judged.verdicts == int(Verdict.ACCEPTED)).any():
             self._pulse.accepted()
 
-    def _reading(self, batch: SampleBatch) -> LiveReading:
+    def _forget_view(self) -> None:
+        """What is shown was solved from what counts no more."""
+        self._held_out = None
+        self._solved_s = -math.inf
+
+    def _reading(self, batch: SampleBatch, verdict: Verdict) -> LiveReading:
         values = {name: float(column[-1]) for name, column in batch.channels.items()}
         maf_v = values.get("maf_v", math.nan)
         axis = self.pipeline.table.maf_v
         cell = int(np.abs(axis - maf_v).argmin()) if math.isfinite(maf_v) else None
-        verdict = self.pipeline.last_verdict or Verdict.ACCEPTED
         return LiveReading(float(batch.t_s[-1]), values, cell, verdict.label, provisional=True)
 
     def _truth(self) -> Truth | None:
@@ -310,18 +425,11 @@ class Hub:
         self._saved_epoch = self.pipeline.learned.epoch
         self._store.write_epoch(self.pipeline.learned.epoch, self.pipeline.learned.epoch_start)
 
-    def _session_start(self, epoch: int) -> SessionStart:
-        settings = self._settings
+    def _session_start(self) -> SessionStart:
         return SessionStart(
-            driver=self._driver,
-            maf_table_revision=settings.table.revision,
-            epoch=epoch,
-            estimator=settings.estimator,
-            settings={"filters": asdict(settings.filters), "curve": asdict(settings.curve)},
+            driver=self._driver or "",
+            maf_table_revision=self.pipeline.table.revision,
+            epoch=self.pipeline.learned.epoch,
+            estimator=self._settings.estimator,
+            settings=self._settings.as_kept(),
         )
-
-    def _switch_to(self, session: int) -> None:
-        self.pipeline.begin(session)
-        self._session = session
-        self._counts_before = self.pipeline.verdict_counts()
-        self._live = None

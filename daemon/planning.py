@@ -9,9 +9,11 @@ from daemon.errors import UsageError
 from daemon.runtime import Plan
 from daemon.table_file import read_table
 from drivers.base import Driver, DriverOptionError
-from drivers.clock import WallClock
-from drivers.registry import NEEDS_MAF_TABLE, create
+from drivers.clock import Clock, WallClock
+from drivers.registry import NEEDS_MAF_TABLE, OWN_TIME, create, create_second
+from drivers.second_lambda import LambdaTimeline, with_second_lambda
 from drivers.simulator.source import Simulator
+from drivers.wideband import Wideband
 from lowmaf.maf_table import default_axis
 from web.cross_origin import OpenEjOrigins
 
@@ -48,9 +50,11 @@ def plan_from(config: Config) -> Plan:
             f"{config.path}: driver {config.source.driver} reads the flow but no MAF voltage: "
             f"[vehicle] maf_table is needed, the table in the ECU with its flow"
         )
+    second = _second_source(config, clock)
     return Plan(
         table=table,
-        make_driver=make_driver,
+        make_driver=make_driver if second is None else with_second_lambda(make_driver, second[1], clock),
+        second_source=second,
         estimator=config.estimator.name,
         filters=config.filters,
         curve=config.estimator.curve,
@@ -64,3 +68,19 @@ def plan_from(config: Config) -> Plan:
         openej_origins=config.web.openej_origins,
         listening=lambda url: logger.info("dashboard at %s", url),
     )
+
+
+def _second_source(config: Config, clock: Clock) -> tuple[Wideband, LambdaTimeline] | None:
+    """The second source, where one is configured, and where its readings go."""
+    settings = config.second_source
+    if settings is None:
+        return None
+    if config.source.driver in OWN_TIME:
+        raise UsageError(
+            f"{config.path}: [[second_source]]: the source {config.source.driver} has a time of its own, so "
+            f"readings of now do not belong to its samples: a second source needs a live one"
+        )
+    try:
+        return create_second(settings.driver, settings.options, clock), LambdaTimeline()
+    except DriverOptionError as error:
+        raise UsageError(f"{config.path}: [[second_source]]: {error}") from None

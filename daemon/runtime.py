@@ -14,11 +14,14 @@ from pathlib import Path
 
 from daemon.errors import WorkError
 from daemon.hub import Hub, HubSettings
+from daemon.second_source import SecondSource
 from daemon.service_notify import ServiceManager, feed_watchdog, tell_status
 from daemon.store import Store
 from daemon.supervisor import Supervisor
 from daemon.web_server import PortUnavailableError, listen, serve_on
 from drivers.base import Driver
+from drivers.second_lambda import LambdaTimeline
+from drivers.wideband import Wideband
 from lowmaf.cells import CellSumsError, block_from_bytes
 from lowmaf.filters import Filters
 from lowmaf.maf_table import MafTable
@@ -33,6 +36,7 @@ logger = logging.getLogger(__name__)
 class Plan:
     """Everything that was decided before anything was opened.
 
+    ``second_source`` is a wideband controller and where its readings go, None without one.
     ``seconds`` None runs until told to stop. ``companion`` is one more task beside the daemon's own,
     for a command that has something to show while it runs. ``reload`` is called on SIGHUP, which is
     left to the system where it is None.
@@ -51,6 +55,7 @@ class Plan:
     port: int
     host_names: tuple[str, ...]
     openej_origins: tuple[str, ...] = ()
+    second_source: tuple[Wideband, LambdaTimeline] | None = None
     seconds: float | None = None
     listening: Callable[[str], None] = lambda _: None
     companion: Callable[[Hub], Coroutine[None, None, None]] | None = None
@@ -100,6 +105,8 @@ async def _run(plan: Plan) -> None:
                 feed_watchdog(service, lambda: hub.status().unhealthy_because or store.stuck_because),
                 tell_status(service, hub.status),
             ]
+            if plan.second_source is not None:
+                tasks.append(SecondSource(*plan.second_source, hub).run())
             if plan.companion is not None:
                 tasks.append(plan.companion(hub))
             with _reloading(plan, service):

@@ -69,9 +69,7 @@ class Supervisor:
             "paused", "paused: the port is closed and nothing is sent", self._make_driver().name
         )
         logger.info("paused by the user: the port is closed")
-        while self._hub.pause_wanted:
-            self._hub.pause_changed.clear()
-            await self._hub.pause_changed.wait()
+        await self._hub.wait_for_pause(wanted=False)
         logger.info("resumed by the user")
 
     async def _connected(self, driver: Driver) -> bool:
@@ -79,26 +77,25 @@ class Supervisor:
         if not self._failures:
             self._hub.set_link("connecting", f"connecting: {driver.describe()}", driver.name)
         following = asyncio.create_task(self._follow(driver), name="source")
-        pausing = asyncio.create_task(self._pause_wanted(), name="pause")
+        pausing = asyncio.create_task(self._hub.wait_for_pause(wanted=True), name="pause")
         try:
             await asyncio.wait((following, pausing), return_when=asyncio.FIRST_COMPLETED)
             if following.done():
                 following.result()
         except DeviceUnavailableError as error:
             self._note_failure(str(error), in_use=isinstance(error, LinkInUseError))
+            self._hub.source_lost()
             return False
+        except BaseException:
+            self._hub.source_ended()
+            raise
         else:
+            self._hub.source_ended()
             return True
         finally:
             for task in (following, pausing):
                 task.cancel()
             await asyncio.gather(following, pausing, return_exceptions=True)
-            await self._hub.end_session()
-
-    async def _pause_wanted(self) -> None:
-        while not self._hub.pause_wanted:
-            self._hub.pause_changed.clear()
-            await self._hub.pause_changed.wait()
 
     async def _follow(self, driver: Driver) -> None:
         """Hands samples on; the one place that notices when none come any more.
@@ -123,7 +120,7 @@ class Supervisor:
                     ) from None
                 if first:
                     first, limit_s = False, self._silent_limit_s
-                    await self._hub.begin_session(driver.name)
+                    self._hub.source_connected(driver.name)
                     self._note_success(driver)
                 self._hub.take(batch)
 
@@ -139,7 +136,7 @@ class Supervisor:
         self._hub.set_link("waiting", words, driver.name)
         self._away_s += wait_s
         waiting = asyncio.ensure_future(self._wait(wait_s))
-        pausing = asyncio.create_task(self._pause_wanted(), name="pause")
+        pausing = asyncio.create_task(self._hub.wait_for_pause(wanted=True), name="pause")
         try:
             await asyncio.wait((waiting, pausing), return_when=asyncio.FIRST_COMPLETED)
         finally:

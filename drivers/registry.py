@@ -30,6 +30,9 @@ SECOND_SOURCES: Mapping[str, tuple[str, str]] = {
 NEEDS_MAF_TABLE = frozenset({"obd-can", "elm327"})
 """Drivers that deliver the flow but not the voltage: it is had back from the table in the ECU."""
 
+OWN_TIME = frozenset({"simulator", "replay"})
+"""Drivers whose samples are not of now: nothing else that is measured now can be laid over them."""
+
 
 def create(name: str, options: Mapping[str, object], clock: Clock) -> Driver:
     """A driver that has checked its options and opened nothing.

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from lowmaf.maf_table import MafTable
 from lowmaf.snapshot import Snapshot
 
 
@@ -66,7 +67,10 @@ class Truth:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """State of the whole daemon, for ``GET /api/v1/status`` and the page."""
+    """State of the whole daemon, for ``GET /api/v1/status`` and the page.
+
+    ``second_link`` is None where no second source is configured.
+    """
 
     version: str
     uptime_s: float
@@ -81,7 +85,31 @@ class Status:
     healthy: bool
     unhealthy_because: str | None
     truth: Truth | None = None
+    second_link: LinkStatus | None = None
     queues: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class VerdictMinute:
+    """Final verdicts of one minute of a drive's time: label → number of samples, those above 0."""
+
+    session: int
+    minute: int
+    counts: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class TableChange:
+    """What became of a MAF table that the user says is in the ECU now.
+
+    ``table`` has its revision. ``changed`` is False where it was the current one already; ``carried_over``
+    says whether what was learned counts on; ``ended`` is the session that ended with it.
+    """
+
+    table: MafTable
+    changed: bool
+    carried_over: bool = True
+    ended: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +141,10 @@ class Board(Protocol):
 
     def status(self) -> Status: ...
 
+    def recent_verdicts(self) -> Sequence[VerdictMinute]:
+        """The newest hour of driving, minute by minute, the last one being the one that goes on."""
+        ...
+
     async def changed(self, generation: int) -> int:
         """Waits until anything changed after ``generation``; returns the new generation. Starts at 0."""
         ...
@@ -123,4 +155,8 @@ class Board(Protocol):
         Raises:
             CommandRefusedError: unknown command or arguments that are not allowed.
         """
+        ...
+
+    async def flash(self, table: MafTable) -> TableChange:
+        """The user has flashed this table: learning goes on with it."""
         ...

@@ -27,13 +27,8 @@ def status_document(status: Status, counts: SampleCounts, streams: int) -> dict[
     return {
         "version": status.version,
         "uptime_s": status.uptime_s,
-        "link": {
-            **_link(status.link),
-            "history": [
-                {"state": event.state, "words": event.words, "age_s": event.age_s}
-                for event in status.link.history
-            ],
-        },
+        "link": _link_with_history(status.link),
+        "second_link": None if status.second_link is None else _link_with_history(status.second_link),
         "session": status.session,
         "sample_rate_hz": status.sample_rate_hz,
         "last_sample_age_s": status.last_sample_age_s,
@@ -80,6 +75,15 @@ def verdict_counts(counts: SampleCounts) -> list[dict[str, Any]]:
 def verdict_words(label: str) -> str:
     """A verdict's words by its label."""
     return Verdict[label.upper()].words
+
+
+def _link_with_history(link: LinkStatus) -> dict[str, Any]:
+    return {
+        **_link(link),
+        "history": [
+            {"state": event.state, "words": event.words, "age_s": event.age_s} for event in link.history
+        ],
+    }
 
 
 def _link(link: LinkStatus) -> dict[str, Any]:
