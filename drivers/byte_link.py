@@ -7,22 +7,81 @@ import contextlib
 import os
 import socket
 import termios
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import serial
 
 from drivers.base import DeviceUnavailableError
 from drivers.clock import Clock
+from drivers.recorder import Recorder
+from drivers.recording import Kind, Note
 
 _READ_BYTES = 4096
 _KEPT_BYTES = 1 << 16  # what nobody has taken by then is too old to be of use
 _CONNECT_S = 3.0
 
 
-class ByteLink:
+class BytePort(ABC):
+    """An open serial port or connection, or a recording of one.
+
+    Samples are stamped with seconds of the source's clock since the port was opened, in whole
+    microseconds: ``arrived_s`` is the time at which the newest byte was read from the system, and
+    ``sent_s`` that at which the newest was written. Waiting is measured in :meth:`now_s`.
+    """
+
+    name: str
+    arrived_s: float
+    sent_s: float
+
+    @abstractmethod
+    def write(self, data: bytes) -> None:
+        """Sends ``data`` with one system call.
+
+        Raises:
+            DeviceUnavailableError: the device is gone or takes nothing.
+        """
+
+    @abstractmethod
+    async def read(self, least: int, wait_s: float) -> bytes:
+        """Everything that came, as soon as it is ``least`` bytes; what there is after ``wait_s``.
+
+        Raises:
+            DeviceUnavailableError: the device is gone and everything it sent was taken.
+        """
+
+    @abstractmethod
+    def now_s(self) -> float:
+        """The wall's time, s from an arbitrary origin."""
+
+    @abstractmethod
+    def set_break(self, on: bool) -> None:
+        """Holds the line low, where the device can; a pty cannot, and nothing happens."""
+
+    @abstractmethod
+    def note(self, note: Note, value: str = "") -> None:
+        """What the driver did that no byte shows, for a recording."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Closes the port; what was not sent yet is thrown away."""
+
+    async def settle(self, quiet_s: float, longest_s: float) -> bytes:
+        """Takes what comes until nothing came for ``quiet_s``, at most ``longest_s``; returns it."""
+        taken = b""
+        until_s = self.now_s() + longest_s
+        while (left_s := until_s - self.now_s()) > 0.0:
+            data = await self.read(1, min(quiet_s, left_s))
+            if not data:
+                break
+            taken += data
+        return taken
+
+
+class ByteLink(BytePort):
     """One open file descriptor. Belongs to the event loop it was made in; :meth:`close` must be called.
 
-    ``arrived_s`` is the clock's time at which the newest byte was read from the system.
+    ``opened_s`` is the clock's time of its making. With a ``recorder`` what is written and read is recorded, in the pieces in which it is taken.
     """
 
     def __init__(
@@ -35,9 +94,11 @@ class ByteLink:
         set_break: Callable[[bool], None] = lambda _: None,
     ) -> None:
         self.name = name
-        self.arrived_s = clock.now()
+        self.arrived_s = self.sent_s = 0.0
+        self.recorder: Recorder | None = None
         self._fd = fd
         self._clock = clock
+        self.opened_s = clock.now()
         self._close = close
         self._set_break = set_break
         self._buffer = bytearray()
@@ -49,29 +110,30 @@ class ByteLink:
         self._loop.add_reader(fd, self._readable)
 
     def close(self) -> None:
-        """Closes the descriptor; what was not sent yet is thrown away."""
         self._loop.remove_reader(self._fd)
         self._close()
+        if self.recorder is not None:
+            self.recorder.close()
+
+    def now_s(self) -> float:
+        return self._loop.time()
+
+    def note(self, note: Note, value: str = "") -> None:
+        if self.recorder is not None:
+            self.recorder.note(self._stamp_s(), note, value)
 
     def write(self, data: bytes) -> None:
-        """Sends ``data`` with one system call.
-
-        Raises:
-            DeviceUnavailableError: the device is gone or takes nothing.
-        """
         try:
             sent = os.write(self._fd, data)
         except OSError as error:
             raise DeviceUnavailableError(f"{self.name} cannot send: {error.strerror}") from error
         if sent != len(data):
             raise DeviceUnavailableError(f"{self.name} took {sent} of {len(data)} bytes")
+        self.sent_s = self._stamp_s()
+        if self.recorder is not None:
+            self.recorder.bytes(self.sent_s, data, Kind.SENT)
 
     async def read(self, least: int, wait_s: float) -> bytes:
-        """Everything that came, as soon as it is ``least`` bytes; what there is after ``wait_s``.
-
-        Raises:
-            DeviceUnavailableError: the device is gone and everything it sent was taken.
-        """
         if len(self._buffer) < least and self._lost is None and wait_s > 0.0:
             self._least = least
             self._waiter = self._loop.create_future()
@@ -85,23 +147,16 @@ class ByteLink:
             raise DeviceUnavailableError(f"{self.name} is gone: {self._lost}")
         data = bytes(self._buffer)
         self._buffer.clear()
+        if self.recorder is not None and (data or wait_s > 0.0):
+            self.recorder.bytes(self.arrived_s if data else self._stamp_s(), data, Kind.CAME)
         return data
 
-    async def settle(self, quiet_s: float, longest_s: float) -> bytes:
-        """Takes what comes until nothing came for ``quiet_s``, at most ``longest_s``; returns it."""
-        taken = b""
-        until_s = self._loop.time() + longest_s
-        while (left_s := until_s - self._loop.time()) > 0.0:
-            data = await self.read(1, min(quiet_s, left_s))
-            if not data:
-                break
-            taken += data
-        return taken
-
     def set_break(self, on: bool) -> None:
-        """Holds the line low, where the device can; a pty cannot, and nothing happens."""
         with contextlib.suppress(OSError, termios.error):
             self._set_break(on)
+
+    def _stamp_s(self) -> float:
+        return round(self._clock.now() - self.opened_s, 6)
 
     def _readable(self) -> None:
         try:
@@ -114,7 +169,7 @@ class ByteLink:
         if not data:
             self._lose("unplugged, or closed by the other end")
             return
-        self.arrived_s = self._clock.now()
+        self.arrived_s = self._stamp_s()
         if len(self._buffer) > _KEPT_BYTES:
             self._buffer.clear()
         self._buffer += data

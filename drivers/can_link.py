@@ -6,8 +6,6 @@ read, and nothing else.
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Any
@@ -15,14 +13,14 @@ from typing import Any
 import can
 
 from drivers.base import DeviceUnavailableError, DriverError, FrameError, LinkInUseError
-from drivers.clock import Clock
+from drivers.can_port import CanPort
 from drivers.isotp import IsoTp, quoted
+from drivers.recording import Note
 from drivers.slcan_bus import SlcanBus
 
 READ_SERVICES = frozenset({0x01, 0x09, 0xA8, 0xAA})
 """OBD current data and vehicle information; SSM read addresses and identification."""
 
-_LISTEN_S = 0.05  # longest wait on the bus between looks at the stop signal
 _QUIET_S = 0.02  # a line that was silent for so long has nothing of the last answer left
 _CHATTER_S = 0.2  # a line that never falls silent is waited for no longer than this
 _NEGATIVE = 0x7F
@@ -44,10 +42,6 @@ class RefusedError(DriverError):
         self.code = code
 
 
-class LinkStoppedError(DriverError):
-    """The owner of the link asked it to stop."""
-
-
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A payload and the time it stands for: midway between the request's end and the answer's start."""
@@ -56,30 +50,24 @@ class Answer:
     at_s: float
 
 
-def open_bus(interface: str, channel: str, bitrate: int) -> can.BusABC:
+def open_bus(interface: str, channel: str, bitrate: int, **mode: Any) -> can.BusABC:
     """Opens a python-can bus; ``bitrate`` 0 leaves the adapter's own. ``slcan`` is one of ours.
+
+    ``mode`` holds further settings that the interface knows.
 
     Raises:
         DeviceUnavailableError: the interface, its Python backend or its channel is not there.
     """
-    settings: dict[str, Any] = {"bitrate": bitrate} if bitrate else {}
+    settings: dict[str, Any] = {"bitrate": bitrate, **mode} if bitrate else dict(mode)
     if interface == "udp_multicast":
         settings["hop_limit"] = 0  # between programs of this machine: it is no bus that others should hear
     try:
         if interface == "slcan":
-            return SlcanBus(channel, bitrate)
+            return SlcanBus(channel, bitrate, **mode)
         return can.Bus(channel=channel, interface=interface, ignore_config=True, **settings)
     except (can.CanError, OSError, ImportError, ValueError, TypeError, AttributeError) as error:
         # backends raise what their libraries raise; all of it means that the bus cannot be had now
         raise DeviceUnavailableError(f"CAN bus {channel} ({interface}) cannot be opened: {error}") from error
-
-
-def frame_of(identifier: int, data: bytes) -> can.Message:
-    """A classic data frame with an 11-bit identifier."""
-    message = can.Message(arbitration_id=identifier, is_extended_id=False, dlc=len(data))
-    # every backend only reads the data, and the virtual bus copies immutable bytes for free
-    message.data = data  # type: ignore[assignment]
-    return message
 
 
 def check_allowed(payload: bytes) -> None:
@@ -97,31 +85,17 @@ def check_allowed(payload: bytes) -> None:
 class CanLink:
     """One pair of 11-bit identifiers on a bus. All methods block and belong to one thread."""
 
-    def __init__(
-        self,
-        bus: can.BusABC,
-        request_id: int,
-        response_id: int,
-        clock: Clock,
-        *,
-        timeout_s: float = 0.5,
-        stop: threading.Event | None = None,
-    ) -> None:
-        self._bus = bus
+    def __init__(self, port: CanPort, request_id: int, response_id: int, *, timeout_s: float = 0.5) -> None:
+        self._port = port
         self._request_id = request_id
         self._response_id = response_id
-        self._clock = clock
         self._timeout_s = timeout_s
-        self._stop = stop if stop is not None else threading.Event()
         self._transport = IsoTp(timeout_s=timeout_s)
         self._sent: deque[bytes] = deque(maxlen=_ECHOES)
         self._others = frozenset((request_id, _FUNCTIONAL_ID))
-        self._bus.set_filters(
-            [
-                {"can_id": identifier, "can_mask": 0x7FF, "extended": False}
-                for identifier in (response_id, *sorted(self._others))
-            ]
-        )
+        self.newest_s = 0.0
+        """Time of the newest answer, s since the port was opened."""
+        port.listen_to((response_id, *sorted(self._others)))
 
     def ask(self, payload: bytes) -> Answer:
         """As :meth:`request`, for an answer that is no refusal.
@@ -151,7 +125,7 @@ class CanLink:
         self._discard_waiting()
         self._transport.reset()
         try:
-            return self._exchange(payload)
+            answer = self._exchange(payload)
         except FrameError:
             self._fall_silent(_QUIET_S)
             raise
@@ -159,28 +133,31 @@ class CanLink:
             # a late answer must not pass for the answer to the next request
             self._fall_silent(self._timeout_s)
             raise
+        self.newest_s = answer.at_s
+        return answer
 
     def _exchange(self, payload: bytes) -> Answer:
-        transport, clock = self._transport, self._clock
-        now_s = time.monotonic()
+        transport, port = self._transport, self._port
+        now_s = port.now_s()
         deadline_s, latest_s = now_s + self._timeout_s, now_s + _PENDING_S
         self._transmit(transport.send(payload, now_s))
-        asked_s, answered_s = clock.now(), None
+        asked_s, answered_s = port.stamp_s(), None
         while now_s < deadline_s:
             if now_s >= transport.wake_s:
                 self._transmit(transport.poll(now_s))
-                asked_s = clock.now()
+                asked_s = port.stamp_s()
             data = self._receive(min(deadline_s, transport.wake_s) - now_s)
-            now_s = time.monotonic()
+            now_s = port.now_s()
             if data is None:
                 continue
+            came_s = port.stamp_s() if answered_s is None else answered_s
             was_sending = transport.sending
             answer, frames = transport.receive(data, now_s)
             self._transmit(frames)
             if was_sending and answer is None:
-                asked_s = clock.now()
-            elif answered_s is None:
-                answered_s = clock.now()
+                asked_s = port.stamp_s()
+            else:
+                answered_s = came_s
             if answer is None:
                 # every frame of a long answer has the time that the first one had
                 deadline_s = min(now_s + self._timeout_s, latest_s)
@@ -194,34 +171,21 @@ class CanLink:
     def _transmit(self, frames: list[bytes]) -> None:
         for data in frames:
             self._sent.append(data)
-            try:
-                self._bus.send(frame_of(self._request_id, data))
-            except (can.CanError, OSError) as error:
-                raise DeviceUnavailableError(
-                    f"CAN bus {self._bus.channel_info} cannot send: {error}"
-                ) from error
+            self._port.send(self._request_id, data)
 
     def _receive(self, wait_s: float) -> bytes | None:
         """Data of the next frame for us, or None after a short while."""
-        if self._stop.is_set():
-            raise LinkStoppedError("stopped")
-        try:
-            message = self._bus.recv(min(max(wait_s, 0.0), _LISTEN_S))
-        except (can.CanError, OSError) as error:
-            raise DeviceUnavailableError(f"CAN bus {self._bus.channel_info} is gone: {error}") from error
-        except (ValueError, IndexError) as error:
-            # serial adapters: python-can's parser meets bytes that are no frame
-            raise FrameError(f"CAN bus {self._bus.channel_info} delivered no frame: {error}") from error
-        if message is None or message.is_extended_id or message.is_error_frame or message.is_remote_frame:
+        frame = self._port.receive(wait_s)
+        if frame is None:
             return None
-        if message.arbitration_id in self._others:
-            if bytes(message.data) in self._sent:  # our own, from a bus that echoes
+        identifier, data = frame
+        if identifier in self._others:
+            if data in self._sent:  # our own, from a bus that echoes
                 return None
             raise LinkInUseError(
-                f"another tester is on CAN bus {self._bus.channel_info}: it sent "
-                f"{quoted(bytes(message.data))} to {message.arbitration_id:03X}"
+                f"another tester is on {self._port.name}: it sent {quoted(data)} to {identifier:03X}"
             )
-        return bytes(message.data) if message.arbitration_id == self._response_id else None
+        return data if identifier == self._response_id else None
 
     def _discard_waiting(self) -> None:
         try:
@@ -232,14 +196,16 @@ class CanLink:
 
     def _fall_silent(self, quiet_s: float) -> None:
         """Listens for ``quiet_s``, or until what came in that time has ended."""
-        now_s = time.monotonic()
+        port = self._port
+        port.note(Note.GAVE_UP)
+        now_s = port.now_s()
         silent_s, latest_s = now_s + quiet_s, now_s + quiet_s + _CHATTER_S
         while now_s < min(silent_s, latest_s):
             try:
                 data = self._receive(silent_s - now_s)
             except FrameError:
-                self._stop.wait(_QUIET_S)
+                port.pause(_QUIET_S)
                 data = None
-            now_s = time.monotonic()
+            now_s = port.now_s()
             if data is not None:
                 silent_s = now_s + min(quiet_s, _QUIET_S)

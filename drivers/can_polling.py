@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
@@ -14,10 +13,13 @@ import can
 
 from drivers.base import DeviceUnavailableError, FrameError, LinkCounts
 from drivers.batches import batch_of
-from drivers.can_link import CanLink, LinkStoppedError, NoAnswerError, RefusedError, open_bus
+from drivers.can_link import CanLink, NoAnswerError, RefusedError
+from drivers.can_port import CanPort, LinkStoppedError
 from drivers.clock import Clock
 from drivers.handoff import EndOfItemsError, Handoff
+from drivers.links import LIVE, Links
 from drivers.options import option, parse_options
+from drivers.recording import Note
 from drivers.slcan_bus import check_place
 from lowmaf.samples import SampleBatch
 
@@ -77,13 +79,14 @@ class PolledCan(ABC):
     """Words for whom we look for, such as ``Subaru ECU``."""
     options_kind: type[CanOptions] = CanOptions
 
-    def __init__(self, options: Mapping[str, object], clock: Clock) -> None:
+    def __init__(self, options: Mapping[str, object], clock: Clock, links: Links = LIVE) -> None:
         self.options = parse_options(self.options_kind, self.name, options)
         if self.options.interface == "slcan":
             check_place(self.options.channel, self.options.bitrate)
         self.counts = LinkCounts()
         self.reading: Reading | None = None
         self._clock = clock
+        self._links = links
 
     @abstractmethod
     def find(self, link: CanLink) -> Reading:
@@ -96,7 +99,7 @@ class PolledCan(ABC):
         return f"{where}, {self.reading.ecu}, {self.reading.words}"
 
     async def batches(self) -> AsyncGenerator[SampleBatch, None]:
-        handoff: Handoff[SampleBatch] = Handoff(_QUEUE_BATCHES)
+        handoff: Handoff[SampleBatch] = Handoff(_QUEUE_BATCHES, lossless=self._links.can_wait)
         stop = threading.Event()
         thread = threading.Thread(target=self._read, args=(handoff, stop), name=self.name, daemon=True)
         thread.start()
@@ -108,6 +111,7 @@ class PolledCan(ABC):
             return
         finally:
             stop.set()
+            handoff.abandon()
             try:
                 async with asyncio.timeout(_JOIN_S):
                     await handoff.ended.wait()
@@ -120,23 +124,14 @@ class PolledCan(ABC):
         """The thread: opens the bus, polls, and closes the bus whatever happens."""
         options = self.options
         try:
-            bus = open_bus(options.interface, options.channel, options.bitrate)
+            port = self._links.can(options.interface, options.channel, options.bitrate, self._clock, stop)
             try:
-                link = CanLink(
-                    bus,
-                    options.request_id,
-                    options.response_id,
-                    self._clock,
-                    timeout_s=options.timeout_s,
-                    stop=stop,
-                )
-                origin_s = self._clock.now()
-                self.reading = self._found(link)
-                Polling(
-                    options, self.counts, self._clock, reading=self.reading, handoff=handoff, stop=stop
-                ).run(origin_s)
+                link = CanLink(port, options.request_id, options.response_id, timeout_s=options.timeout_s)
+                self.reading = self._found(link, port)
+                port.note(Note.IDENTIFIED, self.describe())
+                Polling(options, self.counts, port, reading=self.reading, handoff=handoff, stop=stop).run()
             finally:
-                bus.shutdown()
+                port.close()
         except LinkStoppedError:
             handoff.close()
         except Exception as error:  # noqa: BLE001 - raised again where the samples are awaited
@@ -144,14 +139,14 @@ class PolledCan(ABC):
         else:
             handoff.close()
 
-    def _found(self, link: CanLink) -> Reading:
+    def _found(self, link: CanLink, port: CanPort) -> Reading:
         options = self.options
-        give_up_s = time.monotonic() + options.silent_s
+        give_up_s = port.now_s() + options.silent_s
         while True:
             try:
                 return self.find(link)
             except (NoAnswerError, FrameError, RefusedError) as error:
-                if time.monotonic() >= give_up_s:
+                if port.now_s() >= give_up_s:
                     raise DeviceUnavailableError(
                         f"no {self.wanted} answers on CAN {options.channel} ({options.interface}), "
                         f"request {options.request_id:03X}, answer {options.response_id:03X}: {error}. "
@@ -166,7 +161,7 @@ class Polling:
         self,
         options: CanOptions,
         counts: LinkCounts,
-        clock: Clock,
+        port: CanPort,
         *,
         reading: Reading,
         handoff: Handoff[SampleBatch],
@@ -174,7 +169,7 @@ class Polling:
     ) -> None:
         self._options = options
         self._counts = counts
-        self._clock = clock
+        self._port = port
         self._reading = reading
         self._handoff = handoff
         self._stop = stop
@@ -182,35 +177,40 @@ class Polling:
         self._rows: list[list[float]] = []
         self._delivered_s = 0.0
 
-    def run(self, origin_s: float) -> None:
-        """Samples until stopped, on a fixed grid of times; ``origin_s`` is the clock's time of t_s = 0.
+    def run(self) -> None:
+        """Samples until stopped, on a fixed grid of times.
 
         Raises:
             DeviceUnavailableError: the ECU fell silent, or the bus is gone.
             LinkStoppedError: stopped while waiting for an answer.
         """
-        clock, period_s = self._clock, 1.0 / self._options.rate_hz
-        due_s = clock.now()
-        last_good_s = time.monotonic()
+        try:
+            self._poll()
+        finally:
+            self._deliver()
+
+    def _poll(self) -> None:
+        port, period_s = self._port, 1.0 / self._options.rate_hz
+        due_s = port.clock_s()
+        last_good_s = port.now_s()
         while not self._stop.is_set():
-            if self._take(origin_s):
-                last_good_s = time.monotonic()
-            elif time.monotonic() - last_good_s > self._options.silent_s:
-                self._deliver()
+            if self._take():
+                last_good_s = port.now_s()
+            elif port.now_s() - last_good_s > self._options.silent_s:
                 raise DeviceUnavailableError(
                     f"{self._reading.ecu} on CAN {self._options.channel} gave no sample "
                     f"for {self._options.silent_s:g} s: ignition off or adapter unplugged?"
                 )
-            if time.monotonic() - self._delivered_s >= _DELIVER_S:
+            if port.now_s() - self._delivered_s >= _DELIVER_S:
                 self._deliver()
-            now_s = clock.now()
+            now_s = port.clock_s()
             due_s += period_s
             if due_s < now_s - _LATE_PERIODS * period_s:
                 due_s = now_s
             if due_s > now_s:
-                self._stop.wait(clock.wall_s(due_s - now_s))
+                port.pause(due_s - now_s)
 
-    def _take(self, origin_s: float) -> bool:
+    def _take(self) -> bool:
         """One sample; False where there was none, and it is counted why."""
         try:
             at_s, values = self._reading.sample()
@@ -222,13 +222,13 @@ class Polling:
             self._counts.refused += 1
         else:
             self._counts.samples += 1
-            self._times.append(at_s - origin_s)
+            self._times.append(at_s)
             self._rows.append(values)
             return True
         return False
 
     def _deliver(self) -> None:
-        self._delivered_s = time.monotonic()
+        self._delivered_s = self._port.now_s()
         if self._times:
             self._handoff.put(batch_of(self._times, self._reading.channels, self._rows))
             self._times, self._rows = [], []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -10,12 +9,14 @@ from urllib.parse import urlsplit
 
 from drivers.base import DeviceUnavailableError, DriverOptionError, LinkCounts
 from drivers.batches import batch_of
-from drivers.byte_link import ByteLink, open_serial, open_tcp
+from drivers.byte_link import BytePort
 from drivers.clock import Clock
 from drivers.elm_frames import PROTOCOLS
 from drivers.elm_port import ElmPort
 from drivers.elm_session import ElmSession
+from drivers.links import LIVE, Links
 from drivers.options import option, parse_options
+from drivers.recording import Note
 from lowmaf.samples import SampleBatch
 
 _BAUDRATES = (38_400, 9600, 230_400, 115_200, 57_600, 19_200)
@@ -46,11 +47,12 @@ class Elm327:
 
     name = "elm327"
 
-    def __init__(self, options: Mapping[str, object], clock: Clock) -> None:
+    def __init__(self, options: Mapping[str, object], clock: Clock, links: Links = LIVE) -> None:
         self.options = parse_options(Elm327Options, self.name, options)
         self._network = _network(self.options.port)
         self.counts = LinkCounts()
         self._clock = clock
+        self._links = links
         self._session: ElmSession | None = None
 
     def describe(self) -> str:
@@ -58,32 +60,32 @@ class Elm327:
         return where if self._session is None else f"{where}, {self._session.words}"
 
     async def batches(self) -> AsyncGenerator[SampleBatch, None]:
-        options, loop = self.options, asyncio.get_running_loop()
-        origin_s = self._clock.now()
+        options = self.options
         with closing(await self._open()) as link:
             session = ElmSession(ElmPort(link), self._clock, self.counts, options.timeout_s)
             await session.connect(options.protocol)
             self._session = session
-            last_good_s = loop.time()
-            while loop.time() - last_good_s <= options.silent_s:
+            link.note(Note.IDENTIFIED, self.describe())
+            last_good_s = link.now_s()
+            while link.now_s() - last_good_s <= options.silent_s:
                 found = await session.sample()
                 if found is not None:
-                    last_good_s = loop.time()
+                    last_good_s = link.now_s()
                     at_s, values = found
-                    yield batch_of([at_s - origin_s], session.channels, [values])
+                    yield batch_of([at_s], session.channels, [values])
         raise DeviceUnavailableError(
             f"the car gave no sample through {options.port} for {options.silent_s:g} s: "
             f"ignition off or adapter unplugged?"
         )
 
-    async def _open(self) -> ByteLink:
-        options, clock = self.options, self._clock
+    async def _open(self) -> BytePort:
+        options, links, clock = self.options, self._links, self._clock
         if self._network is not None:
-            return await open_tcp(*self._network, clock)
+            return await links.tcp(*self._network, clock)
         if options.baudrate or options.port.startswith("/dev/pts/"):  # a pty has no baud rate to be found
-            return open_serial(options.port, options.baudrate or _BAUDRATES[0], clock)
+            return links.serial(options.port, options.baudrate or _BAUDRATES[0], clock)
         for baudrate in _BAUDRATES:
-            link = open_serial(options.port, baudrate, clock)
+            link = links.serial(options.port, baudrate, clock)
             try:
                 if await ElmPort(link).wakes(_PROBE_S):
                     return link

@@ -6,9 +6,7 @@ adapter and what reads, and nothing else.
 
 from __future__ import annotations
 
-import asyncio
-
-from drivers.byte_link import ByteLink
+from drivers.byte_link import BytePort
 from drivers.can_link import NoAnswerError
 from drivers.elm_frames import check_allowed, response_lines
 
@@ -23,14 +21,18 @@ _LONGEST_RESPONSE = 4096
 class ElmPort:
     """One adapter. Adapters do one thing at a time: the next command goes out after the prompt."""
 
-    def __init__(self, link: ByteLink) -> None:
+    def __init__(self, link: BytePort) -> None:
         self._link = link
-        self._loop = asyncio.get_running_loop()
 
     @property
     def arrived_s(self) -> float:
-        """The clock's time at which the newest byte came."""
+        """The source's time at which the newest byte came, s since the link was opened."""
         return self._link.arrived_s
+
+    @property
+    def sent_s(self) -> float:
+        """The source's time at which the newest command was sent."""
+        return self._link.sent_s
 
     async def wakes(self, wait_s: float) -> bool:
         """Whether something that shows a prompt is there."""
@@ -61,7 +63,7 @@ class ElmPort:
 
     async def _until_prompt(self, wait_s: float, *, blank_counts: bool = False) -> bytes:
         """What came up to the prompt. A prompt with nothing before it is the second of two, and none."""
-        deadline_s = self._loop.time() + wait_s
+        deadline_s = self._link.now_s() + wait_s
         text = b""
         while True:
             response, prompt, text_after = text.partition(_PROMPT)
@@ -70,7 +72,7 @@ class ElmPort:
                     return response
                 text = text_after
                 continue
-            left_s = deadline_s - self._loop.time()
+            left_s = deadline_s - self._link.now_s()
             if left_s <= 0.0 or len(text) > _LONGEST_RESPONSE:
                 raise NoAnswerError(f"the adapter shows no prompt within {wait_s:.2g} s")
             text += await self._link.read(1, left_s)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from functools import partial
 from itertools import cycle
@@ -40,7 +39,7 @@ class ElmSession:
         self.channels: tuple[str, ...] = ()
         self.words = ""
         self._port = port
-        self._clock = clock
+        self._slow_interval_s = SLOW_INTERVAL_S / clock.wall_s(1.0)
         self._counts = counts
         self._timeout_s = timeout_s
         self._payloads = partial(can_payloads, long_headers=False)
@@ -66,7 +65,7 @@ class ElmSession:
         self._values = ObdValues(plan)
         self._fast = [_command(pids) for pids in plan.fast]
         self._slow = cycle([_command(pids) for pids in plan.slow])
-        self._slow_due_s = asyncio.get_running_loop().time() if plan.slow else float("inf")
+        self._slow_due_s = self._port.arrived_s if plan.slow else float("inf")
 
     async def sample(self) -> tuple[float, list[float]] | None:
         """Time, s, and values in the order of ``channels``; None where there is none, and it is counted why.
@@ -74,9 +73,9 @@ class ElmSession:
         Raises:
             DeviceUnavailableError: the link is gone, or the adapter has started anew.
         """
-        loop = asyncio.get_running_loop()
-        if loop.time() >= self._slow_due_s:
-            self._slow_due_s = loop.time() + SLOW_INTERVAL_S
+        newest_s = self._port.arrived_s
+        if newest_s >= self._slow_due_s:
+            self._slow_due_s = newest_s + self._slow_interval_s
             await self._take(next(self._slow))  # a value that cannot be had grows too old
         self._values.begin()
         first, *others = self._fast
@@ -86,7 +85,7 @@ class ElmSession:
         for command in others:
             await self._take(command)
         self._counts.samples += 1
-        return at_s, self._values.row(self._clock.now())
+        return at_s, self._values.row(self._port.arrived_s)
 
     async def _set_up(self, protocol: str) -> str:
         """Brings the adapter to known settings; returns its name."""
@@ -143,7 +142,6 @@ class ElmSession:
 
     async def _take(self, command: str) -> float | None:
         """Reads and keeps the values; their time, or None where there were none, and it is counted why."""
-        asked_s = self._clock.now()
         try:
             data = (await self._ask(command)).data
         except NoAnswerError:
@@ -153,7 +151,7 @@ class ElmSession:
         except RejectedError:
             self._counts.refused += 1
         else:
-            at_s = (asked_s + self._port.arrived_s) / 2.0
+            at_s = (self._port.sent_s + self._port.arrived_s) / 2.0
             self._values.take(data, at_s)
             return at_s
         return None

@@ -17,14 +17,18 @@ class EndOfItemsError(Exception):
 class Handoff(Generic[Item]):
     """Holds at most ``limit`` items; when the task is slower, the oldest are dropped and counted.
 
-    :meth:`put` and :meth:`close` are called by the thread, the rest in the loop it was made in.
+    ``lossless`` lets the thread wait for room instead, where its source can wait. :meth:`put` and
+    :meth:`close` are called by the thread, the rest in the loop it was made in.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, *, lossless: bool = False) -> None:
         self._loop = asyncio.get_running_loop()
         self._items: deque[Item] = deque()
         self._limit = limit
+        self._lossless = lossless
         self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
+        self._abandoned = False
         self._ready = asyncio.Event()
         self._closed = False
         self._error: BaseException | None = None
@@ -33,8 +37,10 @@ class Handoff(Generic[Item]):
         self.dropped = 0
 
     def put(self, item: Item) -> None:
-        """Adds an item without waiting."""
+        """Adds an item; waits only where nothing may be lost."""
         with self._lock:
+            while self._lossless and len(self._items) == self._limit and not self._abandoned:
+                self._room.wait()
             if len(self._items) == self._limit:
                 self._items.popleft()
                 self.dropped += 1
@@ -58,12 +64,19 @@ class Handoff(Generic[Item]):
         while True:
             with self._lock:
                 if self._items:
+                    self._room.notify()
                     return self._items.popleft()
                 if self._closed:
                     raise self._error or EndOfItemsError
                 self._woken = False
                 self._ready.clear()
             await self._ready.wait()
+
+    def abandon(self) -> None:
+        """Nobody will take any more: the thread need not wait."""
+        with self._lock:
+            self._abandoned = True
+            self._room.notify()
 
     def _end(self) -> None:
         self._ready.set()

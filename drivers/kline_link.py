@@ -11,11 +11,12 @@ import contextlib
 from collections import deque
 
 from drivers.base import DeviceUnavailableError, LinkInUseError
-from drivers.byte_link import ByteLink
+from drivers.byte_link import BytePort
 from drivers.can_link import Answer, NoAnswerError
 from drivers.clock import Clock
 from drivers.isotp import quoted
 from drivers.kline_frames import ECU, INIT, OVERHEAD, TESTER, KlineFrame, KlineScanner
+from drivers.recording import Note
 from drivers.ssm_frames import READ, ReadRequest
 
 BITS_PER_BYTE = 10
@@ -39,14 +40,13 @@ def check_allowed(payload: bytes) -> None:
 class KlineLink:
     """One ECU on a line with ``baudrate`` bit/s. ``scanner`` holds the counts of what was no frame."""
 
-    def __init__(self, port: ByteLink, clock: Clock, baudrate: int) -> None:
+    def __init__(self, port: BytePort, clock: Clock, baudrate: int) -> None:
         self.scanner = KlineScanner()
         self.byte_s = BITS_PER_BYTE / baudrate
         self._port = port
         self._clock_byte_s = self.byte_s / clock.wall_s(1.0)  # a byte's time as the clock counts it
         self._found: deque[tuple[KlineFrame, float]] = deque()
         self._sent: deque[bytes] = deque(maxlen=4)
-        self._loop = asyncio.get_running_loop()
 
     def send(self, payload: bytes) -> None:
         """Sends a request in one piece: ECUs bear no pauses between its bytes.
@@ -70,14 +70,14 @@ class KlineLink:
             LinkInUseError: somebody else asks the ECU.
             DeviceUnavailableError: the port is gone.
         """
-        deadline_s = self._loop.time() + wait_s
+        deadline_s = self._port.now_s() + wait_s
         while True:
             while self._found:
                 frame, at_s = self._found.popleft()
                 right_size = size is None or len(frame.payload) == size
                 if self._is_answer(frame) and frame.payload[0] == head and right_size:
                     return Answer(frame.payload, at_s)
-            left_s = deadline_s - self._loop.time()
+            left_s = deadline_s - self._port.now_s()
             if left_s <= 0.0:
                 self.scanner.reset()
                 raise NoAnswerError(f"no answer {head:02X} within {wait_s:.2g} s")
@@ -102,6 +102,7 @@ class KlineLink:
         Nothing is left to be ended where the port is gone.
         """
         with contextlib.suppress(DeviceUnavailableError):
+            self._port.note(Note.LEAVING)
             self._port.set_break(True)
             await asyncio.sleep(_BREAK_S)
             self._port.set_break(False)

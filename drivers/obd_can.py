@@ -63,7 +63,7 @@ class _ObdReading:
         self._values = ObdValues(plan)
         self._fast = [CurrentDataRequest(pids).to_bytes() for pids in plan.fast]
         self._slow = cycle([CurrentDataRequest(pids).to_bytes() for pids in plan.slow])
-        self._slow_due_s = clock.now() if plan.slow else float("inf")
+        self._slow_due_s = link.newest_s if plan.slow else float("inf")
 
     def answers_whole(self) -> bool:
         """Whether the ECU answers requests for several PIDs with all of them, as not every one does."""
@@ -76,8 +76,9 @@ class _ObdReading:
         return True
 
     def sample(self) -> tuple[float, list[float]]:
-        if self._clock.now() >= self._slow_due_s:
-            self._slow_due_s = self._clock.now() + self._clock_s(SLOW_INTERVAL_S)
+        newest_s = self._link.newest_s
+        if newest_s >= self._slow_due_s:
+            self._slow_due_s = newest_s + SLOW_INTERVAL_S / self._clock.wall_s(1.0)
             with contextlib.suppress(NoAnswerError, RefusedError, FrameError):
                 self._read(next(self._slow))  # a value that cannot be had grows too old
         self._values.begin()
@@ -88,6 +89,3 @@ class _ObdReading:
         answer = self._link.ask(request)
         self._values.take(CurrentDataReply.from_bytes(answer.payload).data, answer.at_s)
         return answer.at_s
-
-    def _clock_s(self, wall_s: float) -> float:
-        return wall_s / self._clock.wall_s(1.0)

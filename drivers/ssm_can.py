@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from drivers.can_link import CanLink
 from drivers.can_polling import CanOptions, PolledCan, Reading
 from drivers.clock import Clock
+from drivers.links import LIVE, Links
 from drivers.options import option
 from drivers.ssm_definition import check_file
 from drivers.ssm_reader import DEFINITION_WORDS, NO_DEFINITION, ReadingPlan, SsmReader
@@ -28,8 +29,8 @@ class SsmCan(PolledCan):
     wanted = "Subaru ECU"
     options_kind = SsmCanOptions
 
-    def __init__(self, options: Mapping[str, object], clock: Clock) -> None:
-        super().__init__(options, clock)
+    def __init__(self, options: Mapping[str, object], clock: Clock, links: Links = LIVE) -> None:
+        super().__init__(options, clock, links)
         assert isinstance(self.options, SsmCanOptions)
         self._definition = self.options.definition
         if self._definition != NO_DEFINITION:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
 from drivers.base import DeviceUnavailableError, FrameError, LinkCounts
 from drivers.batches import batch_of
-from drivers.byte_link import open_serial
+from drivers.byte_link import BytePort
 from drivers.can_link import NoAnswerError
 from drivers.clock import Clock
 from drivers.kline_frames import INIT, INIT_REPLY
 from drivers.kline_link import KlineLink
+from drivers.links import LIVE, Links
 from drivers.options import option, parse_options
+from drivers.recording import Note
 from drivers.ssm_definition import check_file
 from drivers.ssm_frames import READ_REPLY, InitReply, ReadReply, ReadRequest
 from drivers.ssm_reader import (
@@ -65,13 +66,14 @@ class SsmKline:
 
     name = "ssm-kline"
 
-    def __init__(self, options: Mapping[str, object], clock: Clock) -> None:
+    def __init__(self, options: Mapping[str, object], clock: Clock, links: Links = LIVE) -> None:
         self.options = parse_options(SsmKlineOptions, self.name, options)
         self._parameters = chosen_parameters(self.name, self.options.channels)
         if self.options.definition != NO_DEFINITION:
             check_file(self.name, self.options.definition)
         self.counts = LinkCounts()
         self._clock = clock
+        self._links = links
         self._continuous = self.options.mode == "continuous"
         self._plan: ReadingPlan | None = None
 
@@ -85,25 +87,26 @@ class SsmKline:
     async def batches(self) -> AsyncGenerator[SampleBatch, None]:
         clock, options = self._clock, self.options
         self._continuous = options.mode == "continuous"
-        origin_s = last_s = clock.now()
-        with closing(open_serial(options.port, options.baudrate, clock)) as port:
+        last_s = 0.0
+        with closing(self._links.serial(options.port, options.baudrate, clock)) as port:
             link = KlineLink(port, clock, options.baudrate)
-            plan = self._plan = self._plan_for(await self._identify(link))
+            plan = self._plan = self._plan_for(await self._identify(link, port))
+            port.note(Note.IDENTIFIED, self.describe())
             sampling = _Sampling(link, plan, self.counts, options.timeout_s, continuous=self._continuous)
             try:
                 silent_s = 0.0
                 while silent_s <= options.silent_s:
-                    started_s = asyncio.get_running_loop().time()
+                    started_s = port.now_s()
                     found = await sampling.next()
                     self._continuous = sampling.continuous
                     if found is None:
-                        silent_s += asyncio.get_running_loop().time() - started_s
+                        silent_s += port.now_s() - started_s
                         continue
                     silent_s = 0.0
                     at_s, values = found
                     # bytes that waited together in the system may be stamped a little too late
                     last_s = max(at_s, last_s + 1e-4)
-                    yield batch_of([last_s - origin_s], plan.channels, [values])
+                    yield batch_of([last_s], plan.channels, [values])
             finally:
                 if sampling.continuous:
                     await link.leave()
@@ -112,9 +115,8 @@ class SsmKline:
                 f"ignition off or cable unplugged?"
             )
 
-    async def _identify(self, link: KlineLink) -> InitReply:
-        loop = asyncio.get_running_loop()
-        give_up_s = loop.time() + self.options.silent_s
+    async def _identify(self, link: KlineLink, port: BytePort) -> InitReply:
+        give_up_s = port.now_s() + self.options.silent_s
         await link.listen()
         while True:
             link.send(bytes((INIT,)))
@@ -123,7 +125,7 @@ class SsmKline:
                 answer = await link.receive(INIT_REPLY, None, wait_s)
                 return InitReply.from_bytes(answer.payload, INIT_REPLY)
             except (NoAnswerError, FrameError) as error:
-                if loop.time() >= give_up_s:
+                if port.now_s() >= give_up_s:
                     raise DeviceUnavailableError(
                         f"no Subaru ECU answers on K-line {self.options.port}: {error}. "
                         f"Is the ignition on, is it an SSM2 car (about 1999 to 2014)?"

@@ -14,23 +14,21 @@ from lowmaf.samples import SampleBatch
 RATE_HZ = 100.0
 
 
-class Hand(threading.Event):
-    """A clock and the event to stop by: waiting for the one moves the other."""
+class Hand:
+    """A port on which time passes only when the test or a pause moves it."""
 
     def __init__(self) -> None:
-        super().__init__()
         self.time_s = 1000.0
+        self.stop = threading.Event()
 
-    def now(self) -> float:
+    def clock_s(self) -> float:
         return self.time_s
 
-    def wall_s(self, interval_s: float) -> float:
-        return interval_s
+    def now_s(self) -> float:
+        return self.time_s
 
-    def wait(self, timeout: float | None = None) -> bool:
-        assert timeout is not None
-        self.time_s += timeout
-        return False
+    def pause(self, clock_s: float) -> None:
+        self.time_s += clock_s
 
 
 class Ecu:
@@ -48,7 +46,7 @@ class Ecu:
         self.times.append(self._hand.time_s)
         self._hand.time_s += self._answers_s[len(self.times) % len(self._answers_s)]
         if len(self.times) == self._samples:
-            self._hand.set()
+            self._hand.stop.set()
         return self.times[-1], [1.0]
 
 
@@ -61,9 +59,8 @@ class Sink:
 def polled(answers_s: list[float], samples: int = 200) -> np.ndarray:
     hand = Hand()
     ecu = Ecu(hand, answers_s, samples)
-    Polling(CanOptions(rate_hz=RATE_HZ), LinkCounts(), hand, reading=ecu, handoff=Sink(), stop=hand).run(
-        1000.0
-    )
+    options = CanOptions(rate_hz=RATE_HZ)
+    Polling(options, LinkCounts(), hand, reading=ecu, handoff=Sink(), stop=hand.stop).run()
     return np.array(ecu.times)
 
 

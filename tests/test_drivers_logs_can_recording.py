@@ -15,6 +15,7 @@ import pytest
 
 from drivers.batches import batch_of
 from drivers.can_link import CanLink, open_bus
+from drivers.can_port import BusPort
 from drivers.clock import WallClock
 from drivers.logs.can_sniff import CanFormat, can_format
 from drivers.logs.errors import LogUnreadableError
@@ -99,15 +100,17 @@ def tapped_ecu(clock: HandClock, *, reads_ram: bool = True) -> Iterator[Tapped]:
 def drive(kind: Callable[..., SsmCan | ObdCan], samples: int, *, reads_ram: bool = True):
     """What the live driver read, and every frame of it."""
     clock = HandClock()
+    opened_s = clock.now()
     with tapped_ecu(clock, reads_ram=reads_ram) as bus:
         source = kind({"interface": "virtual", "channel": "unused"}, WallClock())
         source._clock = clock
-        reading = source.find(CanLink(bus, 0x7E0, 0x7E8, clock, timeout_s=5.0))
+        reading = source.find(CanLink(BusPort(bus, clock), 0x7E0, 0x7E8, timeout_s=5.0))
         searched = len(bus.frames)
         rows = []
         for _ in range(samples):
             clock.now_s += STEP_S
-            rows.append(reading.sample())
+            at_s, values = reading.sample()
+            rows.append((opened_s + at_s, values))
         frames = bus.frames
     origin_s = rows[0][0]
     live = batch_of([at_s - origin_s for at_s, _ in rows], reading.channels, [values for _, values in rows])

@@ -15,6 +15,7 @@ import pytest
 
 from drivers.base import DeviceUnavailableError, LinkInUseError
 from drivers.can_link import CanLink, NoAnswerError, check_allowed, open_bus
+from drivers.can_port import BusPort
 from drivers.clock import ScaledClock, WallClock
 from drivers.isotp import IsoTp
 from drivers.simulator.car import Car
@@ -332,7 +333,7 @@ async def test_another_tester_on_the_bus_is_left_alone(identifier: int) -> None:
 async def test_a_bus_that_echoes_our_frames_is_no_other_tester(monkeypatch: pytest.MonkeyPatch) -> None:
     channel = new_channel()
     monkeypatch.setattr(
-        "drivers.can_polling.open_bus",
+        "drivers.links.open_bus",
         lambda *_: can.Bus("echoing-" + channel, "virtual", ignore_config=True, receive_own_messages=True),
     )
     with fake_ecu("echoing-" + channel, real_ecu):
@@ -434,9 +435,7 @@ class UnpluggedBus(can.BusABC):
 @pytest.mark.parametrize("error", [OSError(19, "No such device"), can.CanOperationError("adapter gone")])
 async def test_an_adapter_that_is_unplugged(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
     channel = new_channel()
-    monkeypatch.setattr(
-        "drivers.can_polling.open_bus", lambda *where: UnpluggedBus(open_bus(*where), 200, error)
-    )
+    monkeypatch.setattr("drivers.links.open_bus", lambda *where: UnpluggedBus(open_bus(*where), 200, error))
     with simulated_ecu(channel):
         source = driver(channel)
         with pytest.raises(DeviceUnavailableError, match="CAN bus usb is gone"):
@@ -455,9 +454,7 @@ async def test_a_backend_that_cannot_parse_costs_samples_only(monkeypatch: pytes
             return self._bus.recv(timeout)
 
     channel = new_channel()
-    monkeypatch.setattr(
-        "drivers.can_polling.open_bus", lambda *where: Garbled(open_bus(*where), 0, OSError())
-    )
+    monkeypatch.setattr("drivers.links.open_bus", lambda *where: Garbled(open_bus(*where), 0, OSError()))
     with simulated_ecu(channel):
         source = driver(channel)
         assert len(await take(source, 20)) >= 20
@@ -494,7 +491,7 @@ def test_the_allow_list_is_kept_where_bytes_leave() -> None:
     channel = new_channel()
     bus, witness = open_bus("virtual", channel, 0), open_bus("virtual", channel, 0)
     try:
-        link = CanLink(bus, 0x7E0, 0x7E8, WallClock(), timeout_s=0.05)
+        link = CanLink(BusPort(bus, WallClock()), 0x7E0, 0x7E8, timeout_s=0.05)
         for payload in (b"", b"\xb8\x00\x00\x08\x01", b"\x04", b"\x2e\xf1\x90\x00", b"\xa8\x01\x00\x00\x08"):
             with pytest.raises(ValueError, match="request"):
                 link.request(payload)

@@ -8,7 +8,7 @@ import time
 import can
 
 from drivers.base import FrameError
-from drivers.can_link import frame_of
+from drivers.can_port import frame_of
 from drivers.clock import Clock
 from drivers.isotp import IsoTp
 from drivers.simulator.car import Car

@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from drivers.can_link import CanLink, open_bus
+from drivers.can_port import BusPort
 from drivers.clock import ScaledClock, WallClock
 from drivers.simulator.car import Car
 from drivers.simulator.ecu import SimulatedEcu
@@ -33,7 +34,7 @@ def polling() -> None:
     ecu = SimulatedEcu(open_bus("virtual", channel, 0), Car(CarSettings()), frozen)
     ecu.start()
     bus = open_bus("virtual", channel, 0)
-    reader = SsmReader(CanLink(bus, 0x7E0, 0x7E8, WallClock()))
+    reader = SsmReader(CanLink(BusPort(bus, WallClock()), 0x7E0, 0x7E8))
     plan = reader.plan(reader.identify())
     wall_s, driver_s, process_s = time.monotonic(), time.thread_time(), time.process_time()
     for _ in range(SAMPLES):

@@ -1,0 +1,59 @@
+"""What drivers open: real links, recorded on the way where that is wanted."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Protocol
+
+from drivers.byte_link import BytePort, open_serial, open_tcp
+from drivers.can_link import open_bus
+from drivers.can_port import BusPort, CanPort
+from drivers.clock import Clock
+from drivers.recorder import RecordingSettings, started
+
+
+class Links(Protocol):
+    """Opens the links of a driver; every method raises DeviceUnavailableError where there is none."""
+
+    @property
+    def can_wait(self) -> bool:
+        """Whether nothing is lost when nobody reads for a while."""
+        ...
+
+    def serial(self, port: str, baudrate: int, clock: Clock) -> BytePort: ...
+
+    async def tcp(self, host: str, port: int, clock: Clock) -> BytePort: ...
+
+    def can(
+        self, interface: str, channel: str, bitrate: int, clock: Clock, stop: threading.Event
+    ) -> CanPort: ...
+
+
+@dataclass(frozen=True, slots=True)
+class LiveLinks:
+    """Links to devices. Each is recorded where ``recording`` is given; times are then the wall's."""
+
+    recording: RecordingSettings | None = None
+
+    @property
+    def can_wait(self) -> bool:
+        return False
+
+    def serial(self, port: str, baudrate: int, clock: Clock) -> BytePort:
+        link = open_serial(port, baudrate, clock)
+        link.recorder = started(self.recording, port)
+        return link
+
+    async def tcp(self, host: str, port: int, clock: Clock) -> BytePort:
+        link = await open_tcp(host, port, clock)
+        link.recorder = started(self.recording, f"{host}:{port}")
+        return link
+
+    def can(self, interface: str, channel: str, bitrate: int, clock: Clock, stop: threading.Event) -> CanPort:
+        bus = open_bus(interface, channel, bitrate)
+        return BusPort(bus, clock, stop=stop, recorder=started(self.recording, channel))
+
+
+LIVE = LiveLinks()
+"""Links to devices, unrecorded."""
