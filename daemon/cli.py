@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from daemon.errors import UsageError, WorkError
+from daemon.printable import printable
 
 COMMANDS = {
     "demo": "the whole system on a simulated car, with nothing to configure",
@@ -24,14 +25,11 @@ COMMANDS = {
 }
 
 
-_SHOWN = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code != ord("\n")}
-
-
 class _Parser(argparse.ArgumentParser):
     """Says what is wrong in one line; argparse's usage block is left to ``--help``."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(2, printable(f"{self.prog}: {message} (see {self.prog} --help)") + "\n")
 
 
 def _version() -> str:
@@ -74,7 +72,7 @@ def _give_up_stdout() -> None:
 
 def _complain(command: str, error: Exception) -> None:
     """One error on stderr; control characters of outside texts are shown, not obeyed."""
-    print(f"lowmaf {command}: {error}".translate(_SHOWN), file=sys.stderr)
+    print(printable(f"lowmaf {command}: {error}", keep="\n"), file=sys.stderr)
 
 
 def _run(argv: Sequence[str] | None) -> int:

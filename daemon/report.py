@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from daemon.printable import printable
 from lowmaf.verdicts import Verdict
 
 WIDTH = 80
 _NONE = "–"
+_TIGHT = "\N{NO-BREAK SPACE}"
+"""Holds a number and its unit together while lines are wrapped; a space in what is printed."""
+_BEFORE_UNIT = re.compile(r"(?<=\d) (?=(?:%|V|s|ms|min|h|g/s|Hz|°[CF]|kPa)(?!\w))")
 
 
 def text_report(document: Mapping[str, Any], refusals: Sequence[str] = ()) -> str:
@@ -19,22 +24,26 @@ def text_report(document: Mapping[str, Any], refusals: Sequence[str] = ()) -> st
     """
     lines = [line for log in document["logs"] for line in _log(log)]
     lines += ["", *_samples(document["samples"]), "", *_checks(document, refusals), "", *_cells(document)]
-    return "\n".join(line.rstrip() for line in lines) + "\n"
+    return "\n".join(line.rstrip().replace(_TIGHT, " ") for line in lines) + "\n"
 
 
 def _log(log: Mapping[str, Any]) -> Iterator[str]:
-    facts = [log["format"], log["encoding"], f"{_count(log['rows'])} rows"]
+    facts = [log["format"], log["encoding"], _counted(log["rows"], "row")]
     if log["sample_rate_hz"] is not None:
-        facts.append(f"{log['sample_rate_hz']:.1f} samples/s")
+        facts.append(f"{log['sample_rate_hz']:.1f}{_TIGHT}samples/s")
     if log["duration_s"] is not None:
         facts.append(_duration(log["duration_s"]))
     if log["gaps"]:
-        facts.append(f"{log['gaps']} gaps in time")
+        facts.append(f"{_counted(log['gaps'], 'gap')} in time")
     yield from _wrapped(f"{log['name']}: {', '.join(facts)}", "    ")
-    yield from _labelled("columns", (f"{role} = {header}" for role, header in log["columns"].items()))
+    yield from _labelled(
+        "columns", (f"{role.rstrip('_')} = {header}" for role, header in log["columns"].items())
+    )
     yield from _labelled("converted", log["converted"])
     yield from _labelled("inferred", log["inferred"])
-    yield from _labelled("left out", (f"{_count(n)} rows: {reason}" for reason, n in log["unusable"].items()))
+    yield from _labelled(
+        "left out", (f"{_counted(n, 'row')}: {reason}" for reason, n in log["unusable"].items())
+    )
     for warning in log["warnings"]:
         yield from _labelled("warning", [warning])
 
@@ -67,7 +76,7 @@ def _checks(document: Mapping[str, Any], refusals: Sequence[str]) -> Iterator[st
 
 def _cells(document: Mapping[str, Any]) -> Iterator[str]:
     table = document["maf_table"]
-    yield f"{table['name']}, estimator {document['estimator']}"
+    yield from _wrapped(f"{table['name']}, estimator {document['estimator']}", "  ")
     yield "     V     g/s  corr. %      95 % interval      hits   eff.  state       g/s new"
     for cell in document["cells"]:
         interval = cell["ci95_pct"]
@@ -86,13 +95,19 @@ def _number(value: float | None, form: str) -> str:
 
 
 def _count(value: int) -> str:
-    return f"{value:,}".replace(",", " ")
+    return f"{value:,}".replace(",", _TIGHT)
+
+
+def _counted(number: int, what: str) -> str:
+    """``1 row``, ``2 rows``."""
+    return f"{_count(number)}{_TIGHT}{what}{'' if number == 1 else 's'}"
 
 
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+    words = f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
+    return words.replace(" ", _TIGHT)
 
 
 def _labelled(label: str, parts: Any) -> Iterator[str]:
@@ -103,5 +118,9 @@ def _labelled(label: str, parts: Any) -> Iterator[str]:
 
 def _wrapped(text: str, indent: str) -> list[str]:
     return textwrap.wrap(
-        text, WIDTH, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+        _BEFORE_UNIT.sub(_TIGHT, printable(text, keep=_TIGHT)),
+        WIDTH,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
     )

@@ -172,6 +172,9 @@ def test_a_zip_must_hold_one_log() -> None:
         archive.writestr("a.csv", "1")
         archive.writestr("b.csv", "2")
     assert "this has 2: a.csv, b.csv" in refused(store.getvalue())
+    empty = io.BytesIO()
+    zipfile.ZipFile(empty, "w").close()
+    assert "the zip archive is empty" in refused(empty.getvalue())
     assert "cannot be read" in refused(packed_zip(log_samples.ecutek())[:200])
 
 

@@ -6,27 +6,23 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from daemon.errors import UsageError, WorkError
+from daemon.log_replay import STDIN, KeepNothing, Reading, logs_of, replay
 from daemon.plot import check_plot, plot_bytes
-from daemon.progress import ProgressBar
+from daemon.printable import printable
 from daemon.report import text_report
 from daemon.table_file import read_table
-from drivers.logs.aliases import ROLES
-from drivers.logs.errors import LogUnreadableError
-from drivers.logs.opening import open_log
-from drivers.logs.recorded_drive import RecordedDrive
-from drivers.logs.summary import LogSummary
+from daemon.whole_file import write_file
+from drivers.logs.aliases import ROLES_SHOWN
 from lowmaf.document import flash_refusals, table_document
 from lowmaf.filters import FilterError, Filters
 from lowmaf.maf_table import default_axis
 from lowmaf.pipeline import Pipeline
-from lowmaf.sample_stream import USED_CHANNELS
 from lowmaf.snapshot import CellState, Snapshot
 from lowmaf.table_text import (
     format_cells_csv,
@@ -34,7 +30,6 @@ from lowmaf.table_text import (
     format_romraider_selection,
 )
 
-STDIN = "-"
 FORMATS = ("text", "json", "csv", "romraider", "romraider-selection")
 
 
@@ -48,20 +43,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add = parser.add_argument
     add(
-        "logs", nargs="+", metavar="LOG",
+        "logs", nargs="+", type=_name, metavar="LOG",
         help="recorded logs or CAN recordings, also as .gz or .zip; - reads standard input",
     )  # fmt: skip
     add(
-        "--maf-table", type=Path, metavar="FILE", help="the MAF table in the ECU while the logs were recorded"
+        "--maf-table",
+        type=_path,
+        metavar="FILE",
+        help="the MAF table in the ECU while the logs were recorded",
     )
     add("--estimator", choices=("curve", "nearest"), default="curve", help="how cells are estimated (curve)")
     add("--format", choices=FORMATS, default="text", help="what is written (text)")
-    add("--output", type=Path, metavar="FILE", help="write there instead of to standard output")
-    add("--plot", type=Path, metavar="FILE", help="draw the result as well, .svg or .png")
-    add("--filters", nargs="+", default=[], metavar="KEY=VALUE", help="limits of the filters, or none")
+    add("--output", type=_path, metavar="FILE", help="write there instead of to standard output")
+    add("--plot", type=_path, metavar="FILE", help="draw the result as well, .svg or .png")
     add(
-        "--columns", nargs="+", default=[], metavar="ROLE=HEADER",
-        help=f"which column is which; roles are {', '.join(ROLES)}",
+        "--filters", nargs="+", action="extend", default=[], metavar="KEY=VALUE",
+        help=f"limits of the filters, or none; keys are {', '.join(spec.name for spec in fields(Filters))}",
+    )  # fmt: skip
+    add(
+        "--columns", nargs="+", action="extend", default=[], metavar="ROLE=HEADER",
+        help=f"which column is which; roles are {', '.join(ROLES_SHOWN)}",
     )  # fmt: skip
     add("--strict", action="store_true", help="fail if any log cannot be used")
     add("--require-flag", action="store_true", help="refuse logs without a closed-loop flag")
@@ -69,37 +70,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--unchecked", action="store_true", help="give a table to flash even if the checks did not pass")
 
 
-@dataclass(frozen=True, slots=True)
-class Replayed:
-    """The result of all logs together, and what became of each."""
-
-    snapshot: Snapshot
-    summaries: tuple[LogSummary, ...]
-    failures: tuple[LogUnreadableError, ...]
-
-
 def run(options: argparse.Namespace) -> int:
-    """Reads all logs, then writes one result; nothing is written when the work fails."""
+    """Reads all logs, then writes one result. A table without any sample is written, and is a failure."""
     filters, columns = _filters(options.filters), _columns(options.columns)
     table = default_axis() if options.maf_table is None else read_table(options.maf_table, "--maf-table")
     _refuse_overwriting(options)
     if options.plot is not None:
         check_plot(options.plot)
-    replayed = _replay(options, Pipeline(table, estimator=options.estimator, filters=filters), columns)
-    for failure in replayed.failures:
-        print(f"lowmaf replay: {failure}", file=sys.stderr)
+    pipeline = Pipeline(table, estimator=options.estimator, filters=filters)
+    reading = Reading(columns, options.require_flag, options.decimal_comma)
+    replayed = replay(logs_of(options.logs), pipeline, reading, KeepNothing())
+    for line in (*replayed.copies, *replayed.troubles):
+        print(f"lowmaf replay: {printable(line)}", file=sys.stderr)
     if not replayed.summaries:
         raise WorkError("no log could be used")
-    if replayed.failures and options.strict:
-        raise WorkError(f"{len(replayed.failures)} of {len(options.logs)} logs could not be used")
+    if replayed.troubles and options.strict:
+        raise WorkError(f"{len(replayed.troubles)} of {len(options.logs)} logs could not be used")
     document = table_document(replayed.snapshot, logs=[log.as_json() for log in replayed.summaries])
     if options.plot is not None:
-        _write_file("--plot", options.plot, plot_bytes(document, options.plot))
+        write_file("--plot", options.plot, plot_bytes(document, options.plot))
     text = formatted(replayed.snapshot, document, options)
     if options.output is None:
         _print(text)
     else:
-        _write_file("--output", options.output, text.encode())
+        write_file("--output", options.output, text.encode())
+    if not replayed.snapshot.counts.accepted:
+        raise WorkError("no sample counted: the table is empty")
     return 0
 
 
@@ -127,59 +123,6 @@ def formatted(snapshot: Snapshot, document: Mapping[str, Any], options: argparse
     return format_romraider_selection(snapshot.proposed_gs, stays, decimal_comma=comma)
 
 
-def _replay(options: argparse.Namespace, pipeline: Pipeline, columns: Mapping[str, str]) -> Replayed:
-    summaries: list[LogSummary] = []
-    failures: list[LogUnreadableError] = []
-    bar = ProgressBar(sys.stderr, len(options.logs))
-    for drive, log in enumerate(options.logs, start=1):
-        reader = open_log(
-            _source(log),
-            "stdin" if log == STDIN else log,
-            columns=columns,
-            require_flag=options.require_flag,
-            decimal_comma=True if options.decimal_comma else None,
-            channels=_channels_used(pipeline),
-            maf_table=pipeline.table,
-        )
-        try:
-            _feed(reader, pipeline, drive, bar)
-        except LogUnreadableError as error:
-            failures.append(error)
-        else:
-            summaries.append(reader.summary)
-        bar.next_log()
-    bar.clear()
-    snapshot = pipeline.snapshot(pipeline.held_out() if summaries else None)
-    return Replayed(snapshot, tuple(summaries), tuple(failures))
-
-
-def _feed(reader: RecordedDrive, pipeline: Pipeline, drive: int, bar: ProgressBar) -> None:
-    begun = False
-    try:
-        for batch in reader.batches():
-            if "maf_v" not in batch.channels and pipeline.table.flow_gs is None:
-                raise LogUnreadableError(
-                    reader.name, "it has g/s but no MAF voltage: needs --maf-table to find the cells"
-                )
-            if not begun:
-                pipeline.begin(drive)
-                begun = True
-            pipeline.feed(batch)
-            bar.show(reader.name, *reader.progress)
-    except OSError as error:
-        raise WorkError(f"{reader.name}: reading failed: {error.strerror or error}") from error
-    pipeline.finish()
-
-
-def _channels_used(pipeline: Pipeline) -> frozenset[str]:
-    """Channels that verdicts and the table are made of; the others need not be read."""
-    return USED_CHANNELS | pipeline.filters.channels_needed().keys()
-
-
-def _source(log: str) -> Path | BinaryIO:
-    return sys.stdin.buffer if log == STDIN else Path(log)
-
-
 def _filters(pairs: Sequence[str]) -> Filters:
     if list(pairs) == ["none"]:
         return Filters.none()
@@ -192,13 +135,28 @@ def _filters(pairs: Sequence[str]) -> Filters:
 def _columns(pairs: Sequence[str]) -> dict[str, str]:
     columns: dict[str, str] = {}
     for pair in pairs:
-        role, equals, header = pair.partition("=")
+        shown, equals, header = pair.partition("=")
         if not equals or not header:
-            raise UsageError(f"--columns: {pair!r} is not ROLE=HEADER; roles are {', '.join(ROLES)}")
-        if role not in ROLES:
-            raise UsageError(f"--columns: no role {role!r}; roles are {', '.join(ROLES)}")
+            raise UsageError(f"--columns: {pair!r} is not ROLE=HEADER; roles are {', '.join(ROLES_SHOWN)}")
+        if shown not in ROLES_SHOWN:
+            raise UsageError(f"--columns: no role {shown!r}; roles are {', '.join(ROLES_SHOWN)}")
+        role = ROLES_SHOWN[shown]
+        if role in columns:
+            raise UsageError(
+                f"--columns: {shown} is given twice: {shown}={columns[role]} and {shown}={header}"
+            )
         columns[role] = header
     return columns
+
+
+def _name(text: str) -> str:
+    if not text:
+        raise argparse.ArgumentTypeError("the name of a file is needed, not an empty text")
+    return text
+
+
+def _path(text: str) -> Path:
+    return Path(_name(text))
 
 
 def _refuse_overwriting(options: argparse.Namespace) -> None:
@@ -212,39 +170,6 @@ def _refuse_overwriting(options: argparse.Namespace) -> None:
         if target is not None and target.resolve() in taken:
             raise UsageError(f"{option} {target} is one of the files that are read or written")
         taken += [] if target is None else [target.resolve()]
-
-
-def _write_file(option: str, target: Path, content: bytes) -> None:
-    """Writes all of it or nothing: a file gets its name only when it is complete.
-
-    What is there and no file (a pipe, a device) is written to as it is, and stays what it is.
-    """
-    try:
-        target = target.resolve()
-        if target.exists() and not target.is_file():
-            with target.open("wb") as stream:
-                stream.write(content)
-            return
-        with tempfile.NamedTemporaryFile(
-            dir=target.parent, prefix=f".{target.name}.", delete=False
-        ) as temporary:
-            try:
-                temporary.write(content)
-                temporary.flush()
-                os.fsync(temporary.fileno())
-                Path(temporary.name).chmod(0o666 & ~_umask())
-                Path(temporary.name).replace(target)
-            except BaseException:
-                Path(temporary.name).unlink(missing_ok=True)
-                raise
-    except OSError as error:
-        raise WorkError(f"{option} {target}: {error.strerror or error}") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def _print(text: str) -> None:

@@ -149,6 +149,9 @@ ROLES: Mapping[str, Role] = {
 }  # fmt: skip
 """Every role by name, in the order in which they are looked for."""
 
+ROLES_SHOWN: Mapping[str, str] = {name.rstrip("_"): name for name in ROLES}
+"""Role by the name that people give it: ``lambda`` is a word of Python, not of tuners."""
+
 WORDS: Mapping[str, str] = {
     TIME: "time",
     "maf": "mass air flow (volts or g/s)",

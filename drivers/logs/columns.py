@@ -8,7 +8,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from drivers.logs.aliases import FEEDBACK, ROLES, TIME, Alias, Header, Role, header_of, without_brackets
+from drivers.logs.aliases import (
+    FEEDBACK,
+    ROLES,
+    ROLES_SHOWN,
+    TIME,
+    Alias,
+    Header,
+    Role,
+    header_of,
+    without_brackets,
+)
 from drivers.logs.units import (
     AFR,
     AROUND_100,
@@ -138,7 +148,7 @@ def _fits(role: Role, alias: Alias, header: Header) -> bool:
 def _asked_column(role: str, text: str, headers: Sequence[Header]) -> Candidate:
     if role not in ROLES:
         raise ColumnError(
-            f"no column role {role!r}; {_nearest(role, list(ROLES))}roles are {', '.join(ROLES)}"
+            f"no column role {role!r}; {_nearest(role, list(ROLES))}roles are {', '.join(ROLES_SHOWN)}"
         )
     wanted = header_of(text)
     spellings = (
@@ -155,7 +165,7 @@ def _asked_column(role: str, text: str, headers: Sequence[Header]) -> Candidate:
                 return Candidate(role, index, header, unit, alias.note if alias else "")
     texts = [header.text for header in headers if header.text]
     raise ColumnError(
-        f"no column {text!r} for {role}; {_nearest(text, texts)}columns found: {shortened(texts)}"
+        f"no column {text!r} for {role.rstrip('_')}; {_nearest(text, texts)}columns found: {shortened(texts)}"
     )
 
 

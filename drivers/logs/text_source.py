@@ -29,7 +29,8 @@ _GZIP_WBITS = 31
 _INFLATED_AT_ONCE = 4096
 """So much of compressed data is lost at most where they are damaged."""
 _GZIP = b"\x1f\x8b"
-_ZIP = b"PK\x03\x04"
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+"""With files in it, and empty."""
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
@@ -191,9 +192,12 @@ class TextSource:
                 if not entry.is_dir() and not entry.filename.startswith("__MACOSX/")
             ]
             if len(members) != 1:
-                found = ", ".join(entry.filename for entry in members[:5]) or "none"
+                found = ", ".join(entry.filename for entry in members[:5])
                 raise LogUnreadableError(
-                    self.name, f"a zip archive must hold one log, this has {len(members)}: {found}"
+                    self.name,
+                    f"a zip archive must hold one log, this has {len(members)}: {found}"
+                    if members
+                    else "the zip archive is empty",
                 )
             with archive.open(members[0]) as member:
                 while chunk := member.read(self._read_bytes):
