@@ -7,53 +7,33 @@ import math
 import time
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from daemon.drive_watch import DriveStep, DriveWatch
 from daemon.hub_commands import carry_out
+from daemon.live_view import TruthSource, reading_of, truth_of
 from daemon.liveness import Liveness, why_not_counted
+from daemon.sample_store import SampleStore
 from daemon.store_records import SessionStart
 from daemon.verdict_minutes import VerdictMinutes
-from lowmaf.cells import BlockKey, block_to_bytes
+from lowmaf.cells import block_to_bytes
 from lowmaf.filters import Filters
 from lowmaf.judge import Judged
 from lowmaf.maf_table import MafTable
 from lowmaf.pipeline import Pipeline
-from lowmaf.samples import Floats, SampleBatch
+from lowmaf.samples import SampleBatch
 from lowmaf.settings import CurveSettings
 from lowmaf.snapshot import HeldOut, Snapshot
 from lowmaf.verdicts import Verdict
-from web.board import Command, LiveReading, Status, TableChange, Truth, VerdictMinute
+from web.board import Command, LiveReading, Status, TableChange, VerdictMinute
 
 SOLVE_INTERVAL_S = 1.0
 """The curve is solved at most this often, and only when somebody looks; counts are always fresh."""
 HELD_OUT_INTERVAL_S = 30.0
 GONE_LOOK_S = 5.0
 ENGINE_OFF = "the engine is off: a drive begins when it runs"
-TRUTH_DWELL_S = 10.0
-"""Cells with at least this much closed loop count when the simulated car's error is compared."""
-
-
-TruthSource = Callable[[], tuple[Floats, Floats]]
-"""Of the simulated car: right correction per cell (k,), %, and seconds of closed loop per cell (k,)."""
-
-
-class SampleStore(Protocol):
-    """What the hub asks of the store; ``write_…`` return at once and are written with the next commit."""
-
-    async def put_table(self, table: MafTable) -> MafTable: ...
-    def write_session_start(self, start: SessionStart) -> int: ...
-    def write_session_end(self, session: int, *, quiet_s: float) -> None: ...
-    def write_samples(self, session: int, batch: SampleBatch) -> None: ...
-    def write_blocks(self, session: int, blocks: Mapping[int, bytes]) -> None: ...
-    def write_counts(self, session: int, counts: Mapping[str, int]) -> None: ...
-    def write_minutes(self, session: int, minutes: Mapping[int, Mapping[str, int]]) -> None: ...
-    def write_link(self, driver: str, state: str, words: str) -> None: ...
-    def write_locks(self, cells: frozenset[int]) -> None: ...
-    def write_epoch(self, epoch: int, start: BlockKey) -> None: ...
-    def status(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +65,7 @@ class Hub:
         *,
         now_s: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._store = store
         self._now_s = now_s
         self._pulse = Liveness(now_s)
@@ -128,7 +108,7 @@ class Hub:
             if step is DriveStep.ENDS:
                 self._end_session()
             elif step is DriveStep.IDLE:
-                self._live = self._reading(samples, Verdict.RPM_RANGE)
+                self._live = reading_of(samples, self.pipeline.table.maf_v, Verdict.RPM_RANGE)
             else:
                 if step is DriveStep.BEGINS:
                     self._begin_session()
@@ -297,12 +277,12 @@ class Hub:
     def status(self) -> Status:
         pulse = self._pulse
         quiet_s = pulse.nothing_accepted_s
-        why = why_not_counted(self.pipeline.last_verdict, self._live, self._settings.filters)
+        why = why_not_counted(self.pipeline.last_verdict, self._live, self.settings.filters)
         if self._session is None and self._live is not None:
             why = ENGINE_OFF
         unhealthy_because = pulse.unhealthy_because
         return Status(
-            version=self._settings.version,
+            version=self.settings.version,
             uptime_s=pulse.uptime_s,
             link=pulse.link,
             second_link=None if self._second_pulse is None else self._second_pulse.link,
@@ -315,7 +295,7 @@ class Hub:
             storage=self._store.status(),
             healthy=unhealthy_because is None,
             unhealthy_because=unhealthy_because,
-            truth=self._truth(),
+            truth=None if self.truth_source is None else truth_of(self.truth_source, self.snapshot()),
         )
 
     def recent_verdicts(self) -> Sequence[VerdictMinute]:
@@ -388,10 +368,11 @@ class Hub:
 
     def _learn(self, samples: SampleBatch) -> None:
         assert self._session is not None
-        if self._settings.keep_samples:
+        if self.settings.keep_samples:
             self._store.write_samples(self._session, samples)
         self._judged(self.pipeline.feed(samples))
-        self._live = self._reading(samples, self.pipeline.last_verdict or Verdict.ACCEPTED)
+        verdict = self.pipeline.last_verdict or Verdict.ACCEPTED
+        self._live = reading_of(samples, self.pipeline.table.maf_v, verdict)
 
     def _judged(self, judged: Judged) -> None:
         self._minutes.add(judged)
@@ -403,24 +384,6 @@ class Hub:
         self._held_out = None
         self._solved_s = -math.inf
 
-    def _reading(self, batch: SampleBatch, verdict: Verdict) -> LiveReading:
-        values = {name: float(column[-1]) for name, column in batch.channels.items()}
-        maf_v = values.get("maf_v", math.nan)
-        axis = self.pipeline.table.maf_v
-        cell = int(np.abs(axis - maf_v).argmin()) if math.isfinite(maf_v) else None
-        return LiveReading(float(batch.t_s[-1]), values, cell, verdict.label, provisional=True)
-
-    def _truth(self) -> Truth | None:
-        if self.truth_source is None:
-            return None
-        right_pct, closed_loop_s = self.truth_source()
-        scored = closed_loop_s >= TRUTH_DWELL_S
-        if not scored.any():
-            return Truth(right_pct.tolist(), None, 0)
-        error = np.nan_to_num(self.snapshot().correction_pct) - right_pct
-        rmse = float(np.sqrt(np.mean(error[scored] ** 2)))
-        return Truth(right_pct.tolist(), rmse, int(np.count_nonzero(scored)))
-
     def _save_epoch(self) -> None:
         self._saved_epoch = self.pipeline.learned.epoch
         self._store.write_epoch(self.pipeline.learned.epoch, self.pipeline.learned.epoch_start)
@@ -430,6 +393,6 @@ class Hub:
             driver=self._driver or "",
             maf_table_revision=self.pipeline.table.revision,
             epoch=self.pipeline.learned.epoch,
-            estimator=self._settings.estimator,
-            settings=self._settings.as_kept(),
+            estimator=self.settings.estimator,
+            settings=self.settings.as_kept(),
         )

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
+from daemon.clock_watch import ClockWatch
+from daemon.earlier_drives import carry_on, resumable, resume
 from daemon.errors import WorkError
 from daemon.hub import Hub, HubSettings
 from daemon.second_source import SecondSource
@@ -22,10 +24,8 @@ from daemon.web_server import PortUnavailableError, listen, serve_on
 from drivers.base import Driver
 from drivers.second_lambda import LambdaTimeline
 from drivers.wideband import Wideband
-from lowmaf.cells import CellSumsError, block_from_bytes
 from lowmaf.filters import Filters
 from lowmaf.maf_table import MafTable
-from lowmaf.pipeline import Pipeline
 from lowmaf.settings import CurveSettings
 from web.app import create_app
 
@@ -83,7 +83,7 @@ async def _run(plan: Plan) -> None:
         ) as store:
             for notice in store.notices:
                 logger.warning("%s", notice.message)
-            table = await store.put_table(plan.table)
+            table = await store.put_configured_table(plan.table)
             logger.info("database %s, MAF table %s (revision %d)", plan.database, table.name, table.revision)
             hub = Hub(
                 HubSettings(
@@ -91,7 +91,7 @@ async def _run(plan: Plan) -> None:
                 ),
                 store,
             )
-            await carry_on(hub, store)
+            await _learn_on(hub, store)
             store.before_commit = hub.save
             app = create_app(
                 hub, version=version("lowmaf"), host_names=plan.host_names, openej_origins=plan.openej_origins
@@ -99,7 +99,9 @@ async def _run(plan: Plan) -> None:
             supervisor = Supervisor(plan.make_driver, hub)
             tasks: list[Coroutine[None, None, None]] = [
                 supervisor.run(),
+                hub.end_lost_drives(),
                 hub.check_held_out(),
+                ClockWatch(store.write_boot_clock).run(),
                 store.watch(),
                 serve_on(app, listener, listening=lambda url: _now_ready(plan, service, url)),
                 feed_watchdog(service, lambda: hub.status().unhealthy_because or store.stuck_because),
@@ -109,8 +111,11 @@ async def _run(plan: Plan) -> None:
                 tasks.append(SecondSource(*plan.second_source, hub).run())
             if plan.companion is not None:
                 tasks.append(plan.companion(hub))
-            with _reloading(plan, service):
-                await _until_told(tasks, plan.seconds, service.stopping)
+            try:
+                with _reloading(plan, service):
+                    await _until_told(tasks, plan.seconds, service.stopping)
+            finally:
+                hub.source_ended()
 
 
 def _now_ready(plan: Plan, service: ServiceManager, url: str) -> None:
@@ -139,39 +144,13 @@ def _reloading(plan: Plan, service: ServiceManager) -> Iterator[None]:
         loop.remove_signal_handler(signal.SIGHUP)
 
 
-async def carry_on(hub: Hub, store: Store) -> None:
-    """Gives the hub what earlier drives have taught, re-based where the MAF table was another, and locks."""
-    pipeline = hub.pipeline
-    epoch, start = await store.epoch()
-    before: Pipeline | None = None
-    for table in [
-        *(table for table in await store.tables() if table.revision < pipeline.table.revision),
-        None,
-    ]:
-        now = pipeline if table is None else pipeline.like(table)
-        now.learned.epoch, now.learned.epoch_start = epoch, start
-        await _restore(now, store)
-        if before is not None and before.table.flow_gs is not None and now.table.flow_gs is not None:
-            now.carry_over(before)
-        before = now
-    pipeline.lock(await store.locks(pipeline.table.revision))
-
-
-async def _restore(pipeline: Pipeline, store: Store) -> None:
-    """Gives the pipeline the kept sessions that were driven with its table."""
-    for session in await store.sessions():
-        of_table = session.maf_table_revision == pipeline.table.revision
-        if not of_table or not session.included or session.id < pipeline.learned.epoch_start.drive:
-            continue
-        if pipeline.estimator == "curve" and session.estimator != "curve":
-            continue
-        blocks = {}
-        for number, data in (await store.blocks(session.id)).items():
-            try:
-                blocks[number] = block_from_bytes(pipeline.table.cells, data)
-            except CellSumsError as error:
-                logger.warning("session %d, block %d is left out: %s", session.id, number, error)
-        pipeline.restore(session.id, blocks, await store.counts(session.id))
+async def _learn_on(hub: Hub, store: Store) -> None:
+    """Gives the hub what earlier drives have taught; goes on with the last one if it is not over."""
+    drive = await resumable(hub, store)
+    await carry_on(hub.pipeline, store, () if drive is None else (drive.id,))
+    hub.pipeline.lock(await store.locks(hub.pipeline.table.revision))
+    if drive is not None:
+        await resume(hub, store, drive)
 
 
 async def _until_told(

@@ -20,16 +20,18 @@ import aiosqlite
 
 from daemon.store_opening import error_words, prepare, stored_text
 from daemon.store_reader import StoreReader
-from daemon.store_records import LinkChange, SessionStart, StoreError, StoreNotice
+from daemon.store_records import SessionStart, StoreError, StoreNotice
 from daemon.store_rows import (
     CHUNKS_PER_SESSION,
     SESSION_COLUMNS,
     boot_row,
     minute_row,
+    sealed,
     session_row,
     table_row,
     table_text,
 )
+from daemon.store_snapshots import SnapshotTaker
 from daemon.store_writer import StoreWriter
 from daemon.wall_clock import BootClock, ClockReading, read_clock
 from lowmaf.cells import BlockKey
@@ -48,6 +50,11 @@ _INSERT_LINK_EVENT = (
     "INSERT INTO link_events (boot_id, monotonic_s, driver, state, words) VALUES (?, ?, ?, ?, ?)"
 )
 _DROP_OLD_LINK_EVENTS = "DELETE FROM link_events WHERE id <= (SELECT max(id) FROM link_events) - ?"
+_PUT_BOOT = """
+INSERT INTO boots VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+    wall_minus_monotonic_s = excluded.wall_minus_monotonic_s, clock = excluded.clock, crc32 = excluded.crc32
+WHERE boots.clock = 'unsynced'
+"""
 _INSERT_SESSION = (
     f"INSERT INTO sessions ({', '.join(SESSION_COLUMNS)}, crc32, closed_how) "  # noqa: S608 - our own names
     f"VALUES ({'?, ' * len(SESSION_COLUMNS)} ?, 'open')"
@@ -60,9 +67,12 @@ class Store(StoreReader):
     The ``write_...`` methods never wait.
     """
 
-    def __init__(self, path: Path, reading: aiosqlite.Connection, writer: StoreWriter) -> None:
+    def __init__(
+        self, path: Path, reading: aiosqlite.Connection, writer: StoreWriter, snapshots: SnapshotTaker
+    ) -> None:
         """Use :meth:`open`."""
         super().__init__(path, reading)
+        self.snapshots = snapshots
         self._writer = writer
         self._opening_notices: tuple[StoreNotice, ...] = ()
         self._closing = AsyncExitStack()
@@ -75,8 +85,8 @@ class Store(StoreReader):
     async def open(cls, path: Path, *, commit_interval_s: float = 2.0, min_free_bytes: float = 0.0) -> Self:
         """Opens the database, or makes it.
 
-        A damaged file is set aside and a new one begun (see :attr:`notices`). Samples are kept only while
-        ``min_free_bytes`` are free on the disk.
+        A damaged file is set aside, and a new one made of what can be recovered (see :attr:`notices`).
+        Samples are kept only while ``min_free_bytes`` are free on the disk.
 
         Raises:
             StoreError: not writable, no such folder, not ours, made by a newer lowmaf, or in use.
@@ -94,7 +104,9 @@ class Store(StoreReader):
                 writing, path, commit_interval_s=commit_interval_s, min_free_bytes=min_free_bytes
             )
             opened.push_async_callback(writer.close)
-            store = cls(path, reading, writer)
+            snapshots = SnapshotTaker(path, min_free_bytes=min_free_bytes, committed=writer.flush)
+            opened.push_async_callback(snapshots.close)
+            store = cls(path, reading, writer, snapshots)
             store._opening_notices = notices
             store._table = await store.newest_table()
             store._last_table_revision = await store.last_table_revision()
@@ -147,21 +159,15 @@ class Store(StoreReader):
                 *minute_row(session, minute, counts),
             )
 
-    def write_link(self, change: LinkChange) -> None:
-        """Keeps a change of the connection's state; the oldest ones are dropped."""
-        self.write(
-            _INSERT_LINK_EVENT,
-            change.boot_id,
-            change.monotonic_s,
-            change.driver,
-            change.state,
-            change.words,
-        )
+    def write_link(self, driver: str, state: str, words: str, clock: ClockReading | None = None) -> None:
+        """Keeps a change of the connection's state, at ``clock`` or now; the oldest ones are dropped."""
+        at = clock or read_clock()
+        self.write(_INSERT_LINK_EVENT, at.boot_id, at.monotonic_s, driver, state, words)
         self.write(_DROP_OLD_LINK_EVENTS, _KEPT_LINK_EVENTS)
 
     def write_boot_clock(self, boot: BootClock) -> None:
-        """Keeps what was found out about the wall clock of a boot."""
-        self.write("INSERT OR REPLACE INTO boots VALUES (?, ?, ?, ?)", *boot_row(boot))
+        """Keeps what was found out about the wall clock of a boot; what the network said stays."""
+        self.write(_PUT_BOOT, *boot_row(boot))
 
     def write_session_start(self, start: SessionStart, clock: ClockReading | None = None) -> int:
         """Begins a drive or log, at ``clock`` or now, and returns its number."""
@@ -182,6 +188,7 @@ class Store(StoreReader):
             (clock or read_clock()).monotonic_s - quiet_s,
             session,
         )
+        self.snapshots.want()
 
     def write(self, sql: str, *parameters: Any) -> None:
         """Adds a statement to the next commit, which is one transaction of all that waits."""
@@ -195,11 +202,11 @@ class Store(StoreReader):
         self.write("DELETE FROM cell_locks WHERE maf_table_revision = ?", revision)
         for cell in sorted(cells):
             self.write("INSERT INTO cell_locks VALUES (?, ?)", revision, cell)
+        self._write_sealed("locks", {"revision": revision, "cells": sorted(cells)})
 
     def write_epoch(self, epoch: int, start: BlockKey) -> None:
         """Keeps that a new epoch of learning began: of what was learned, blocks from ``start`` on count."""
-        text = json.dumps({"epoch": epoch, "session": start.drive, "block": start.block})
-        self.write("INSERT OR REPLACE INTO meta VALUES ('epoch', ?)", text)
+        self._write_sealed("epoch", {"epoch": epoch, "session": start.drive, "block": start.block})
 
     # ---- writing at once: where that fails a notice says so and it is tried again
 
@@ -284,7 +291,8 @@ class Store(StoreReader):
     @property
     def notices(self) -> tuple[StoreNotice, ...]:
         """What the user must know: damage that was found, and what keeps the store from writing now."""
-        return (*self._opening_notices, *self.damage.values(), *self._writer.notices)
+        no_snapshot = () if self.snapshots.notice is None else (self.snapshots.notice,)
+        return (*self._opening_notices, *self.damage.values(), *self._writer.notices, *no_snapshot)
 
     @property
     def stuck_because(self) -> str | None:
@@ -305,6 +313,9 @@ class Store(StoreReader):
         }
 
     # ---- inside
+
+    def _write_sealed(self, key: str, values: Mapping[str, Any]) -> None:
+        self.write("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, sealed(values))
 
     async def _try_flush(self) -> None:
         with suppress(StoreError):

@@ -68,6 +68,7 @@ class Supervisor:
         self._hub.set_link(
             "paused", "paused: the port is closed and nothing is sent", self._make_driver().name
         )
+        self._hub.source_ended()
         logger.info("paused by the user: the port is closed")
         await self._hub.wait_for_pause(wanted=False)
         logger.info("resumed by the user")
@@ -86,9 +87,6 @@ class Supervisor:
             self._note_failure(str(error), in_use=isinstance(error, LinkInUseError))
             self._hub.source_lost()
             return False
-        except BaseException:
-            self._hub.source_ended()
-            raise
         else:
             self._hub.source_ended()
             return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Mapping
 
 from lowmaf.cells import BlockKey, CellSums
@@ -13,10 +12,11 @@ from lowmaf.levels import Reduced
 from lowmaf.maf_table import MafTable
 from lowmaf.rebase import rebase
 from lowmaf.settings import CurveSettings
+from lowmaf.solve import stretch_of
 from lowmaf.windows import Integers
 
 KEPT_BLOCKS = 480
-"""The newest four hours stay block by block, for the held-out check; older drives are collapsed."""
+"""The newest four hours stay block by block, for the held-out check; what is older is collapsed."""
 
 
 class Learned:
@@ -50,13 +50,14 @@ class Learned:
                 self._new_blocks = 0
                 began = self._watch.changed(self.sums)
             self._new_blocks += 1
+            self.collapse_old()
         self.sums.add(key, sums)
         self._changed.add(key)
         return began
 
     def take_changed(self) -> dict[BlockKey, Integers]:
         """Blocks that changed since the last call."""
-        changed = {key: self.sums.blocks[key] for key in self._changed if key in self.sums.blocks}
+        changed = {key: self.sums.blocks[key] for key in sorted(self._changed) if key in self.sums.blocks}
         self._changed = set()
         return changed
 
@@ -65,7 +66,14 @@ class Learned:
         for block, sums in blocks.items():
             if (key := BlockKey(drive, block)) >= self.epoch_start:
                 self.sums.add(key, sums)
-        self.collapse_old_drives()
+        self.collapse_old()
+
+    def take_drive(self, other: Learned, drive: int) -> None:
+        """Takes over what ``other`` has of a drive, with which of its blocks have changed."""
+        self.sums = self.sums + other.sums.of_drive(drive)
+        if drive in other._collapsed:
+            self._collapsed[drive] = other._collapsed[drive]
+        self._changed |= {key for key in other._changed if key.drive == drive}
 
     def begin_epoch(self, start: BlockKey) -> None:
         """Starts a new epoch: of what was learned only the blocks from ``start`` on count."""
@@ -99,24 +107,21 @@ class Learned:
         """The part of sums inside the rolling window."""
         return sums.newest(self._window_s, self._window_drives) if self._has_window() else sums
 
-    def collapse_old_drives(self) -> None:
+    def collapse_old(self) -> None:
         """Keeps the single blocks of the newest hours only: a block takes 7 kB, a year of driving 300 MB.
 
-        What a collapsed drive says of the table stays exactly as it was, also when it is left out.
+        Older ones go by stretch, so what they say of the table stays exactly as it was, also when a
+        drive is left out. Blocks that were not yet taken by :meth:`take_changed` stay.
         """
         if self._estimator.name != "curve" or self._has_window():
             return
-        drives = Counter(key.drive for key in self.sums.blocks)
-        left = drives.total()
-        for drive in sorted(drives):
-            left -= drives[drive]
-            if left < KEPT_BLOCKS:
+        while len(self.sums.blocks) > KEPT_BLOCKS:
+            keys = sorted(self.sums.blocks)
+            stretch = [key for key in keys if stretch_of(key) == stretch_of(keys[0])]
+            if len(keys) - len(stretch) < KEPT_BLOCKS or not self._changed.isdisjoint(stretch):
                 return
-            own = CellSums(
-                self._table.cells, {key: sums for key, sums in self.sums.blocks.items() if key.drive == drive}
-            )
-            self._collapsed[drive] = self._estimator.stretches(own, remember=False)
-            self.sums.collapse(drive)
+            reduced = self._estimator.stretches(self.sums.collapse(stretch), remember=False)
+            self._collapsed.setdefault(keys[0].drive, []).extend(reduced)
 
     def _has_window(self) -> bool:
         return math.isfinite(self._window_s) or math.isfinite(self._window_drives)

@@ -50,6 +50,7 @@ class Pipeline:
         self._follow_changes = follow_changes
         self.learned = Learned(table, self.settings, self._estimator)
         self._verdict_counts = np.zeros(len(Verdict), dtype=np.int64)
+        self._counts_before_drive = self._verdict_counts.copy()
         self._statistics = StreamStatistics()
         self._stream_warnings: dict[str, DataWarning] = {}
         self._updated_s = 0.0
@@ -82,8 +83,9 @@ class Pipeline:
     def begin(self, drive: int) -> None:
         """Starts a drive or log: what waits is settled first, and time may start anew."""
         self.finish()
-        self.learned.collapse_old_drives()
+        self.learned.collapse_old()
         self._drive = drive
+        self._counts_before_drive = self._verdict_counts.copy()
         self._judge = self._new_judge()
 
     def feed(self, batch: SampleBatch) -> Judged:
@@ -117,6 +119,7 @@ class Pipeline:
         self.finish()
         self.learned.begin_epoch(BlockKey(self._drive + 1, 0))
         self._verdict_counts[:] = 0
+        self._counts_before_drive[:] = 0
         self._statistics = StreamStatistics()
         self._stream_warnings = {}
         self._judge = self._new_judge()
@@ -140,6 +143,32 @@ class Pipeline:
         self.learned.carry_over(before.learned)
         self._revision += 1
 
+    def successor(self, table: MafTable) -> Pipeline:
+        """A pipeline for the table that replaced this one's, with what was learned where both have flow."""
+        new = self.like(table)
+        new.learned.epoch, new.learned.epoch_start = self.learned.epoch, self.learned.epoch_start
+        if self.table.flow_gs is not None and table.flow_gs is not None:
+            new.carry_over(self)
+        new._drive = self._drive
+        new._revision = self._revision + 1
+        return new
+
+    def replace_earlier(self, kept: Pipeline, *, drive_goes_on: bool) -> None:
+        """Takes what ``kept`` has learned in place of all earlier drives; ``kept`` is used up.
+
+        The current drive, which ``kept`` must not have, goes on as it is; if it has ended, nothing of it
+        stays but what ``kept`` has.
+        """
+        if drive_goes_on:
+            kept.learned.take_drive(self.learned, self._drive)
+            own = self._verdict_counts - self._counts_before_drive
+        else:
+            own = np.zeros(len(Verdict), dtype=np.int64)
+        self.learned = kept.learned
+        self._counts_before_drive = kept._verdict_counts.copy()
+        self._verdict_counts = kept._verdict_counts + own
+        self._revision += 1
+
     def touch(self) -> None:
         """Raises the revision: something that is shown beside the sums has changed."""
         self._revision += 1
@@ -154,6 +183,11 @@ class Pipeline:
     def verdict_counts(self) -> dict[str, int]:
         """Final verdicts so far, by label."""
         return {verdict.label: int(self._verdict_counts[verdict]) for verdict in Verdict}
+
+    def drive_counts(self) -> dict[str, int]:
+        """Final verdicts of the current drive so far, by label."""
+        own = self._verdict_counts - self._counts_before_drive
+        return {verdict.label: int(own[verdict]) for verdict in Verdict}
 
     def counts(self) -> SampleCounts:
         """Counts as they are shown: seen = accepted + all rejected, always."""

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from fakes import realistic_table
 
+from daemon.earlier_drives import carry_on
 from daemon.hub import Hub, HubSettings
-from daemon.runtime import carry_on
 from daemon.store import Store
 from daemon.store_records import SessionStart
 from lowmaf.cells import BlockKey
 from lowmaf.filters import Filters
+from lowmaf.maf_table import MafTable
 from lowmaf.samples import SampleBatch
 from lowmaf.settings import CurveSettings
 from lowmaf.snapshot import CellState
@@ -31,19 +32,35 @@ class MemoryStore:
     def __init__(self) -> None:
         self.starts: list[SessionStart] = []
         self.ended: list[int] = []
+        self.tables: list[MafTable] = [TABLE]
         self.samples: dict[int, int] = {}
         self.blocks: dict[int, dict[int, bytes]] = {}
         self.counts: dict[int, Mapping[str, int]] = {}
         self.locks: frozenset[int] = frozenset()
+        self.minutes: dict[int, dict[int, Mapping[str, int]]] = {}
+        self.links: list[str] = []
         self.epoch = 1
 
-    async def begin_session(self, start: SessionStart) -> int:
-        self.starts.append(start)
+    async def put_table(self, table: MafTable) -> MafTable:
         await asyncio.sleep(0)
+        newest = self.tables[-1]
+        if np.array_equal(table.maf_v, newest.maf_v) and np.array_equal(table.flow_gs, newest.flow_gs):
+            return newest
+        self.tables.append(MafTable(table.name, table.maf_v, table.flow_gs, newest.revision + 1))
+        return self.tables[-1]
+
+    def write_session_start(self, start: SessionStart) -> int:
+        self.starts.append(start)
         return len(self.starts)
 
-    async def end_session(self, session: int) -> None:
+    def write_session_end(self, session: int, *, quiet_s: float) -> None:
         self.ended.append(session)
+
+    def write_minutes(self, session: int, minutes: Mapping[int, Mapping[str, int]]) -> None:
+        self.minutes.setdefault(session, {}).update(minutes)
+
+    def write_link(self, driver: str, state: str, words: str) -> None:
+        self.links.append(state)
 
     def write_samples(self, session: int, batch: SampleBatch) -> None:
         self.samples[session] = self.samples.get(session, 0) + len(batch)
@@ -96,7 +113,7 @@ def steady(start_s: float, seconds: float, *, loop: float = 2.0, ect_c: float = 
 async def test_samples_become_counts_cells_and_rows_in_the_store() -> None:
     store = MemoryStore()
     hub = Hub(settings(), store)
-    await hub.begin_session("test")
+    hub.source_connected("test")
     for second in range(60):
         hub.take(steady(second, 1.0))
     counts = hub.snapshot().counts
@@ -107,7 +124,7 @@ async def test_samples_become_counts_cells_and_rows_in_the_store() -> None:
     assert hub.live() is not None
     assert hub.live().cell == cell  # type: ignore[union-attr]
     assert hub.snapshot().correction_pct[cell] == pytest.approx(4.5, abs=1.0)
-    await hub.end_session()
+    hub.source_ended()
     assert hub.session() is None
     assert hub.snapshot().counts.pending == 0
     assert sum(store.counts[1].values()) == 600
@@ -125,7 +142,7 @@ async def test_samples_without_a_session_are_not_taken() -> None:
 
 async def test_change_is_told_to_those_who_wait() -> None:
     hub = Hub(settings(), MemoryStore())
-    await hub.begin_session("test")
+    hub.source_connected("test")
     generation = await hub.changed(-1)
     waiting = asyncio.create_task(hub.changed(generation))
     await asyncio.sleep(0)
@@ -137,7 +154,7 @@ async def test_change_is_told_to_those_who_wait() -> None:
 async def test_revision_rises_with_every_change_and_the_curve_is_solved_at_most_once_a_second() -> None:
     clock = Clock()
     hub = Hub(settings(), MemoryStore(), now_s=clock)
-    await hub.begin_session("test")
+    hub.source_connected("test")
     hub.take(steady(0, 60.0))
     first = hub.snapshot()
     hub.take(steady(60, 60.0))
@@ -153,19 +170,19 @@ async def test_revision_rises_with_every_change_and_the_curve_is_solved_at_most_
 async def test_reset_begins_a_new_epoch_and_session_without_losing_samples() -> None:
     store = MemoryStore()
     hub = Hub(settings(), store)
-    await hub.begin_session("test")
+    hub.source_connected("test")
     hub.take(steady(0, 60.0))
     answer = asyncio.create_task(hub.command(Command("reset")))
     await asyncio.sleep(0)
     hub.take(steady(60, 1.0))
     assert await answer == {"epoch": 2}
     hub.take(steady(61, 30.0))
-    assert store.samples == {1: 610, 2: 300}
+    assert store.samples == {1: 600, 2: 310}
     assert [start.epoch for start in store.starts] == [1, 2]
     assert store.ended == [1]
     assert store.epoch == 2
     assert hub.snapshot().epoch == 2
-    assert hub.snapshot().counts.seen + hub.snapshot().counts.pending == 300
+    assert hub.snapshot().counts.seen + hub.snapshot().counts.pending == 310
     hub.save()
     assert all(n >= 0 for n in store.counts[2].values())
 
@@ -201,7 +218,7 @@ async def test_status_says_why_nothing_is_accepted() -> None:
     clock = Clock()
     hub = Hub(settings(), MemoryStore(), now_s=clock)
     hub.set_link("running", "test", "test")
-    await hub.begin_session("test")
+    hub.source_connected("test")
     hub.take(steady(0, 10.0, ect_c=61.0))
     assert hub.status().nothing_accepted_s is None
     clock.now_s += 40.0
@@ -216,7 +233,7 @@ async def test_a_running_link_without_samples_is_unhealthy_and_a_waiting_one_is_
     clock = Clock()
     hub = Hub(settings(), MemoryStore(), now_s=clock)
     hub.set_link("running", "test", "test")
-    await hub.begin_session("test")
+    hub.source_connected("test")
     hub.take(steady(0, 1.0))
     clock.now_s += 11.0
     assert not hub.status().healthy
@@ -228,7 +245,7 @@ async def test_a_running_link_without_samples_is_unhealthy_and_a_waiting_one_is_
 async def test_the_held_out_check_shows_when_it_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("daemon.hub.HELD_OUT_INTERVAL_S", 0.0)
     hub = Hub(settings(), MemoryStore())
-    await hub.begin_session("test")
+    hub.source_connected("test")
     hub.take(steady(0, 900.0))
     before = hub.snapshot()
     checking = asyncio.create_task(hub.check_held_out())
@@ -251,22 +268,24 @@ async def test_after_a_restart_the_hub_carries_on_where_it_was(tmp_path: Path) -
         table = await store.put_table(TABLE)
         hub = Hub(settings(table=table), store)
         store.before_commit = hub.save
-        await hub.begin_session("test")
+        hub.source_connected("test")
         hub.take(steady(0, 120.0))
         await hub.command(Command("lock_cells", {"cells": [7]}))
-        await hub.end_session()
+        hub.source_ended()
         await store.flush()
         before = hub.snapshot()
     async with await Store.open(path) as store:
         table = await store.put_table(TABLE)
         hub = Hub(settings(table=table), store)
-        await carry_on(hub, store)
+        await carry_on(hub.pipeline, store)
+        hub.pipeline.lock(await store.locks(table.revision))
         after = hub.snapshot()
         np.testing.assert_array_equal(after.correction_pct, before.correction_pct)
         np.testing.assert_array_equal(after.hits, before.hits)
         assert after.counts == before.counts
         assert after.states[7] is CellState.LOCKED
-        await hub.begin_session("test")
+        hub.source_connected("test")
+        hub.take(steady(0, 1.0))
         assert hub.session() == 2
 
 
@@ -276,12 +295,12 @@ async def test_a_reset_while_nothing_is_connected_survives_a_restart(tmp_path: P
         table = await store.put_table(TABLE)
         hub = Hub(settings(table=table), store)
         store.before_commit = hub.save
-        await hub.begin_session("test")
+        hub.source_connected("test")
         hub.take(steady(0, 120.0))
-        await hub.end_session()
+        hub.source_ended()
         await hub.command(Command("reset"))
     async with await Store.open(path) as store:
         hub = Hub(settings(table=await store.put_table(TABLE)), store)
-        await carry_on(hub, store)
+        await carry_on(hub.pipeline, store)
         assert hub.snapshot().epoch == 2
         assert hub.snapshot().counts.seen == 0

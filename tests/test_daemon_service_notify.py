@@ -174,7 +174,7 @@ async def test_the_status_line_says_how_it_goes(journal: Journal) -> None:
     clock = Clock()
     hub = Hub(settings(), MemoryStore(), now_s=clock)
     hub.set_link("running", "a simulated car", "simulator")
-    await hub.begin_session("simulator")
+    hub.source_connected("simulator")
     hub.take(steady(0.0, 30.0))
     clock.now_s += 1.0
     hub.take(steady(30.0, 30.0))

@@ -88,7 +88,7 @@ async def test_failures_are_said_once_and_so_is_the_recovery(caplog: pytest.LogC
     np.testing.assert_allclose(waits[:7], [0.5, 1, 2, 4, 8, 16, LONGEST_WAIT_S])
     assert waits[9] == 0.5
     assert hub.status().link.reconnects == 2
-    assert store.ended == [1, 2]
+    assert store.ended == [1], "a link that is back soon goes on with the drive"
 
 
 async def test_pause_closes_the_port_and_resume_opens_it_again() -> None:

@@ -67,7 +67,7 @@ async def delays_ms(
 
 async def of_the_daemon() -> list[float]:
     hub = Hub(settings(table=realistic_table()), MemoryStore())
-    await hub.begin_session("bench")
+    hub.source_connected("bench")
     many = steady(0.0, SAMPLES / 10.0)
 
     def shown(answer: httpx.Response) -> int:
