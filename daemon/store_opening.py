@@ -6,10 +6,12 @@ import contextlib
 import fcntl
 import os
 import sqlite3
-from datetime import UTC, datetime
 from pathlib import Path
 
+from daemon.store_copy import PAGE_BYTES, sync_folder
 from daemon.store_records import StoreError, StoreNotice
+from daemon.store_recovery import finish_recovery, recover
+from daemon.store_rows import SEALED_KEYS, unsealed
 from daemon.store_schema import APPLICATION_ID, VERSION, is_whole, upgrade
 
 MAGIC = b"SQLite format 3\0"
@@ -106,8 +108,8 @@ def _lock_path(database: Path) -> Path:
 def prepare(path: Path) -> tuple[DatabaseLock, tuple[StoreNotice, ...]]:
     """Makes sure that ``path`` is a whole database of this program's version, and locks it. Blocks.
 
-    A damaged one is set aside under a name with the date, never deleted, and a new one is made; the
-    notices say so. Sessions that were left open are marked.
+    A damaged one is set aside under a name with the date, never deleted, and a new one is made of what can
+    be recovered; the notices say so. Sessions that were left open are marked.
 
     Raises:
         StoreError: not writable, no such folder, somebody else's file, made by a newer lowmaf, in use;
@@ -120,16 +122,21 @@ def prepare(path: Path) -> tuple[DatabaseLock, tuple[StoreNotice, ...]]:
     ours, locked_before = check_place(path), _lock_path(path).exists()
     lock = DatabaseLock(path)
     try:
+        notice = finish_recovery(path)
         try:
             _make_ready(path)
         except _DamagedError as damage:
             if not ours:
                 raise StoreError(f"{path}: not a database of lowmaf ({damage}); name another file") from None
-            return lock, (_set_aside(path, str(damage)),)
+            notice = recover(path, str(damage))
+            _make_ready(path)
+    except _DamagedError as damage:
+        lock.release()
+        raise StoreError(f"{path}: what was recovered was damaged at once: {damage}") from None
     except BaseException:
         lock.release(remove=not locked_before)
         raise
-    return lock, ()
+    return lock, () if notice is None else (notice,)
 
 
 def stored_text(stored: bytes) -> str:
@@ -154,12 +161,14 @@ def _make_ready(path: Path) -> None:
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA synchronous = FULL")
             version = _version(path, connection)
+            if version == 0:
+                connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode = WAL")
             upgrade(connection, version)
             connection.execute(
                 "UPDATE sessions SET closed_how = 'closed_incorrect' WHERE closed_how = 'open'"
             )
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except UnicodeDecodeError:  # SQLite quotes a table's damaged definition in its error
         raise _DamagedError("the definition of a table is not text") from None
     except sqlite3.DatabaseError as error:
@@ -179,7 +188,7 @@ def _version(path: Path, connection: sqlite3.Connection) -> int:
         raise _DamagedError("it is another program's")
     (complaint,) = connection.execute("PRAGMA quick_check(1)").fetchone()
     if complaint != "ok":
-        raise _DamagedError(complaint)
+        raise _DamagedError(" ".join(complaint.replace("*** in database main ***", "").split()))
     noted = connection.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
     if noted is None or noted[0] != str(version):
         raise _DamagedError("its version is not the one that was noted")
@@ -190,36 +199,8 @@ def _version(path: Path, connection: sqlite3.Connection) -> int:
         )
     if not is_whole(connection, version):
         raise _DamagedError("its tables are not as they were made")
+    for key in SEALED_KEYS:
+        kept = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        if kept is not None and unsealed(kept[0]) is None:
+            raise _DamagedError(f"what it says of the {key} was altered")
     return int(version)
-
-
-def _set_aside(path: Path, damage: str) -> StoreNotice:
-    """Renames the database with its log, and makes a new one. The log goes first: alone it would be
-    replayed into the new file."""
-    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H%M%SZ")
-    aside, number = path.with_name(f"{path.name}.damaged-{stamp}"), 1
-    while aside.exists():
-        number += 1
-        aside = path.with_name(f"{path.name}.damaged-{stamp}-{number}")
-    try:
-        for suffix in ("-wal", "-shm", ""):
-            part = path.with_name(path.name + suffix)
-            if part.exists():
-                part.rename(aside.with_name(aside.name + suffix))
-        _make_ready(path)
-    except (OSError, _DamagedError) as error:
-        raise StoreError(f"{path}: damaged ({damage}), and cannot be set aside: {error}") from None
-    return StoreNotice(
-        "database_damaged",
-        f"The database was damaged ({damage}). It was kept as {aside.name} and a new one was begun: what was "
-        "learned before is not in the table now.",
-    )
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes a new file's name survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

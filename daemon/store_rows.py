@@ -40,6 +40,9 @@ SESSION_COLUMNS = (
 )
 """What does not change while a session goes on."""
 
+SEALED_KEYS = ("epoch", "locks")
+"""Facts in ``meta`` that the table depends on; their values carry a checksum."""
+
 
 @dataclass(frozen=True, slots=True)
 class Rows:
@@ -56,6 +59,23 @@ def checksum(*parts: str | float | bytes | None) -> int:
     for part in parts:
         crc32 = zlib.crc32(part if isinstance(part, bytes) else f"{part!r}\n".encode(), crc32)
     return crc32
+
+
+def sealed(values: Mapping[str, Any]) -> str:
+    """Facts for ``meta``: a JSON object with the checksum of the others as ``crc32``."""
+    return json.dumps({**values, "crc32": _seal(values)})
+
+
+def unsealed(text: str) -> dict[str, Any] | None:
+    """What :func:`sealed` was given; None if it was damaged. Databases of version 1 have no checksum here."""
+    try:
+        values = json.loads(text)
+    except ValueError:
+        return None
+    if not isinstance(values, dict):
+        return None
+    kept = values.pop("crc32", None)
+    return values if kept is None or kept == _seal(values) else None
 
 
 def rows_of(taken: PendingWrites, next_chunk: dict[int, int]) -> Rows:
@@ -196,6 +216,10 @@ def _without_infinities(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_without_infinities(item) for item in value]
     return value
+
+
+def _seal(values: Mapping[str, Any]) -> int:
+    return checksum(json.dumps(values, sort_keys=True))
 
 
 def _chunk_row(session: int, batch: SampleBatch, next_chunk: dict[int, int]) -> tuple[Any, ...]:

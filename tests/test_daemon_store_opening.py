@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daemon import store_opening
 from daemon.store import Store
 from daemon.store_records import SessionStart, StoreError
 from daemon.store_schema import VERSION
@@ -292,13 +291,3 @@ async def test_damage_twice_in_a_second_keeps_both_files(path: Path) -> None:
     async with await Store.open(path):
         pass
     assert len(damaged_files(path)) == 3
-
-
-def test_the_log_is_set_aside_with_its_database(path: Path) -> None:
-    """Left behind, it would be replayed into the new file."""
-    path.write_bytes(b"database")
-    path.with_name("car.sqlite3-wal").write_bytes(b"log")
-    store_opening._set_aside(path, "torn")
-    assert [aside.read_bytes() for aside in damaged_files(path)] == [b"database", b"log"]
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
