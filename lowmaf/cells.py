@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
+from lowmaf.loop_gain import PRODUCTS, products
 from lowmaf.observations import Observations
 from lowmaf.samples import Floats
 from lowmaf.windows import QUANTUM, Indices, Integers, quantised
@@ -56,8 +57,9 @@ SCALARS = (
     "time_trim2",
     "lambda_time",
 )
+"""Then :data:`lowmaf.loop_gain.PRODUCTS` sums of what shows how fast the fuel loop is."""
 _IN_ONES = frozenset({"hits"})
-_MAGIC = b"LMB1"
+_MAGIC = b"LMB2"
 _HEADER = struct.Struct("<4sHHI")  # magic, cells, length of the vector, CRC-32 of what follows
 
 
@@ -76,14 +78,16 @@ class BlockKey:
 class CellSums:
     """Sums of a table of ``cells`` cells, by block. ``+`` merges; blocks of the same key add up.
 
-    ``blocks`` maps keys to vectors of shape (size,) that are replaced, never changed.
+    ``blocks`` maps keys to vectors of shape (size,) that are replaced, never changed; ``collapsed``
+    maps drives to the sum of those of their blocks that are kept no finer.
     """
 
-    __slots__ = ("_total", "blocks", "cells")
+    __slots__ = ("_total", "blocks", "cells", "collapsed")
 
     def __init__(self, cells: int, blocks: Mapping[BlockKey, Integers] | None = None) -> None:
         self.cells = cells
         self.blocks: dict[BlockKey, Integers] = {}
+        self.collapsed: dict[int, Integers] = {}
         self._total: Integers = np.zeros(self.size, dtype=np.int64)
         for key, sums in (blocks or {}).items():
             self.add(key, sums)
@@ -91,7 +95,7 @@ class CellSums:
     @property
     def size(self) -> int:
         """Length of a block's vector."""
-        return len(ROWS) * self.cells + len(SCALARS)
+        return _size(self.cells)
 
     def add(self, key: BlockKey, sums: Integers) -> None:
         """Adds to a block's sums; ``sums`` has shape (size,)."""
@@ -107,25 +111,46 @@ class CellSums:
         merged = self.copy()
         for key, sums in other.blocks.items():
             merged.add(key, sums)
+        for drive, sums in other.collapsed.items():
+            merged._add_collapsed(drive, sums)
         return merged
 
     def copy(self) -> CellSums:
         """The same sums, which further additions to this one do not change."""
         copy = CellSums(self.cells)
         copy.blocks = dict(self.blocks)
+        copy.collapsed = dict(self.collapsed)
         copy._total = self._total
         return copy
 
     def without(self, drives: Iterable[int]) -> CellSums:
         """The same without some drives, exactly as if they had never been."""
         left_out = frozenset(drives)
-        return CellSums(
-            self.cells, {key: sums for key, sums in self.blocks.items() if key.drive not in left_out}
-        )
+        return self._where(lambda drive: drive not in left_out)
 
-    def collapse(self, drive: int) -> None:
-        """Gives up a drive's single blocks; their sums stay in the total."""
-        self.blocks = {key: sums for key, sums in self.blocks.items() if key.drive != drive}
+    def of_drive(self, drive: int) -> CellSums:
+        """What one drive has added."""
+        return self._where(lambda other: other == drive)
+
+    def _where(self, chosen: Callable[[int], bool]) -> CellSums:
+        part = CellSums(self.cells, {key: sums for key, sums in self.blocks.items() if chosen(key.drive)})
+        for drive, sums in self.collapsed.items():
+            if chosen(drive):
+                part._add_collapsed(drive, sums)
+        return part
+
+    def _add_collapsed(self, drive: int, sums: Integers) -> None:
+        present = self.collapsed.get(drive)
+        self.collapsed[drive] = sums if present is None else present + sums
+        self._total = self._total + sums
+
+    def collapse(self, keys: Iterable[BlockKey]) -> CellSums:
+        """Keeps no more than the sum of these blocks per drive; hands over the blocks."""
+        given_up = CellSums(self.cells, {key: self.blocks.pop(key) for key in keys})
+        for key, sums in given_up.blocks.items():
+            present = self.collapsed.get(key.drive)
+            self.collapsed[key.drive] = sums if present is None else present + sums
+        return given_up
 
     def newest(self, seconds: float, drives: float) -> CellSums:
         """The newest ``seconds`` of driving in blocks, of at most the newest ``drives`` drives."""
@@ -165,6 +190,10 @@ class BlockView:
         """A quantity per block, shape (b,), in its own unit."""
         column = len(ROWS) * self.cells + SCALARS.index(name)
         return self.sums[:, column].astype(np.float64) * QUANTUM
+
+    def loop_products(self) -> Floats:
+        """What shows how fast the loop is, per block, shape (b, PRODUCTS)."""
+        return self.sums[:, -PRODUCTS:].astype(np.float64) * QUANTUM
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,7 +247,7 @@ def block_sums(
     starts = np.flatnonzero(np.concatenate(([True], number[1:] != number[:-1])))
     block = np.repeat(np.arange(starts.size), np.diff(np.append(starts, number.size)))
     rows, scalars = _contributions(place, seen, plain)
-    sums = np.zeros((starts.size, len(ROWS) * cells + len(SCALARS)), dtype=np.int64)
+    sums = np.zeros((starts.size, _size(cells)), dtype=np.int64)
     base = block * cells
     for name, parts in rows.items():
         summed = np.zeros(starts.size * cells)
@@ -229,8 +258,25 @@ def block_sums(
     for name, values in scalars.items():
         column = len(ROWS) * cells + SCALARS.index(name)
         sums[:, column] = np.bincount(block, weights=values, minlength=starts.size).astype(np.int64)
+    if seen is not None:
+        _add_loop_products(sums, starts, seen)
     for index, start in enumerate(starts.tolist()):
         yield int(number[start]), sums[index]
+
+
+def _size(cells: int) -> int:
+    return len(ROWS) * cells + len(SCALARS) + PRODUCTS
+
+
+def _add_loop_products(sums: Integers, starts: Indices, seen: Observations) -> None:
+    # Where lambda was measured, the loop's gain plays no part.
+    weight = np.where(seen.lambda_used, 0.0, seen.weight_s)
+    stops = np.append(starts[1:], weight.size)
+    for block, (start, stop) in enumerate(zip(starts.tolist(), stops.tolist(), strict=True)):
+        of = slice(start, stop)
+        sums[block, -PRODUCTS:] = products(
+            weight[of], seen.excitation[:, of], seen.position[of], seen.trim_pct[of], seen.error_pct[of]
+        )
 
 
 _Parts = list[tuple[Indices, Floats]]
@@ -309,7 +355,7 @@ def block_from_bytes(cells: int, data: bytes) -> Integers:
     body = data[_HEADER.size :]
     if magic != _MAGIC:
         raise CellSumsError(f"stored block begins with {magic!r}, this version reads {_MAGIC!r}")
-    if stored_cells != cells or size != len(ROWS) * cells + len(SCALARS):
+    if stored_cells != cells or size != _size(cells):
         raise CellSumsError(f"stored block is for {stored_cells} cells, the MAF table has {cells}")
     if len(body) != 8 * size or zlib.crc32(body) != checksum:
         raise CellSumsError("stored block is damaged: its checksum does not fit")

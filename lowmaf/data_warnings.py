@@ -29,6 +29,7 @@ TABLE_DISAGREEMENT = 0.10
 TABLE_LEAST_SAMPLES = 100
 SLOW_POLLING_S = 0.5
 DRIFT_PCT = 2.0
+SLOW_LOOP = 1.3
 JUMPS_PER_1000 = 2.0
 IAT_RANGE_K = 20.0
 RELAY_EVENNESS = 0.5
@@ -53,6 +54,12 @@ def curve_warnings(
             f"the correction rises towards idle as {leak_gs:.2f} g/s of unmetered air would make it: "
             "look for an air leak behind the MAF sensor before you change the table",
             blocks_flash=True,
+        )
+    if curve.loop_slowness > SLOW_LOOP:
+        yield DataWarning(
+            "slow_fuel_loop",
+            f"the fuel loop of this car answers about {curve.loop_slowness:.1f} times slower than usual; "
+            "that is taken into account",
         )
     if curve.drift_pct > DRIFT_PCT:
         yield DataWarning(

@@ -10,6 +10,7 @@ import numpy as np
 
 from lowmaf.cells import PlainColumns, block_sums, hats
 from lowmaf.filters import Filters, Mask, Verdicts
+from lowmaf.loop_gain import voltage_position
 from lowmaf.maf_table import MafTable
 from lowmaf.observations import Samples, observe
 from lowmaf.sample_stream import Ready, Rows, SampleStream, is_neighbour
@@ -150,6 +151,7 @@ class Judge:
         return Samples(
             t_s=rows.t_s[usable],
             maf_v=maf_v,
+            position=voltage_position(self._table.maf_v, maf_v),
             flow_gs=hats(self._table.maf_v, maf_v).at(self._flow_gs),
             stft=rows.columns["stft_pct"][usable] / 100.0,
             ltft=rows.columns["ltft_pct"][usable] / 100.0,

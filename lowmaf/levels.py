@@ -13,11 +13,12 @@ residual levels and shrunk to what is usual, so M and r depend on nothing outsid
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from lowmaf.cells import BLOCK_S, BlockView
+from lowmaf.loop_gain import LoopAnswer, loop_answer, slowness
 from lowmaf.samples import Floats
 from lowmaf.settings import CurveSettings
 
@@ -43,13 +44,15 @@ class Reduced:
     """Normal equations of one stretch: ``matrix`` (k+1, k+1), ``right`` (k+1, 2).
 
     The columns of ``right`` belong to the trim part and to the loop-error part of the observations.
-    ``weight_s`` (k,) is the evidence in each cell, s.
+    ``weight_s`` (k,) is the evidence in each cell, s; ``answer`` is what the stretch says of how fast
+    the loop is.
     """
 
     matrix: Floats
     right: Floats
     weight_s: Floats
     variances: Variances
+    answer: LoopAnswer
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,18 +65,21 @@ class _Levels:
     distance_s: Floats
 
 
-def reduce_stretch(view: BlockView, prior: Floats, settings: CurveSettings) -> Reduced:
+def reduce_stretch(view: BlockView, axis_v: Floats, prior: Floats, settings: CurveSettings) -> Reduced:
     """The normal equations of the blocks in ``view``, which belong to one stretch of one drive.
 
     ``prior`` (k+1, k+1) is the precision of c before any evidence; it serves only to find residuals.
     """
-    plain = Reduced(*_sums(view), view.row("hat").sum(axis=0), USUAL)
+    plain = Reduced(*_sums(view), view.row("hat").sum(axis=0), USUAL, LoopAnswer())
     levels = _levels(view)
+    products = view.loop_products()
     reduced = _without_levels(plain, levels, USUAL, settings)
     for _ in range(VARIANCE_PASSES if levels.weight.size > 1 else 0):
-        solution = np.linalg.solve(prior + reduced.matrix, reduced.right.sum(axis=1))
-        variances = _estimated(levels, solution, settings)
-        reduced = _without_levels(plain, levels, variances, settings)
+        gains = np.array([1.0, slowness([reduced.answer], settings.loop_slowest)])
+        solution = np.linalg.solve(prior + reduced.matrix, reduced.right @ gains)
+        answer = loop_answer(products, axis_v, plain.weight_s, solution[:-1])
+        variances = _estimated(levels, solution, gains, settings)
+        reduced = replace(_without_levels(plain, levels, variances, settings), answer=answer)
     return reduced
 
 
@@ -116,17 +122,17 @@ def _without_levels(
     projected = levels.hats.T @ inner / noise**2
     matrix = plain.matrix / noise - projected @ levels.hats
     right = plain.right / noise - projected @ levels.asked
-    return Reduced(0.5 * (matrix + matrix.T), right, plain.weight_s, variances)
+    return replace(plain, matrix=0.5 * (matrix + matrix.T), right=right, variances=variances)
 
 
-def _estimated(levels: _Levels, solution: Floats, settings: CurveSettings) -> Variances:
+def _estimated(levels: _Levels, solution: Floats, gains: Floats, settings: CurveSettings) -> Variances:
     """Method of moments on the blocks' residual levels, shrunk to :data:`USUAL`."""
     heavy = levels.weight >= MIN_BLOCK_WEIGHT_S
     weight = levels.weight[heavy]
     count = weight.size
     if count < 2:
         return USUAL
-    residual = (levels.asked[heavy].sum(axis=1) - levels.hats[heavy] @ solution) / weight
+    residual = (levels.asked[heavy] @ gains - levels.hats[heavy] @ solution) / weight
     product = residual[:, np.newaxis] * residual
     lag = np.rint(levels.distance_s[np.ix_(heavy, heavy)] / BLOCK_S)
     upper = np.triu(np.ones_like(lag, dtype=np.bool_), 1)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from lowmaf.filters import Mask
+from lowmaf.loop_gain import excitation
 from lowmaf.loop_inversion import mixture_error
 from lowmaf.samples import Floats
 from lowmaf.settings import SETTLED_AFTER_S, SETTLED_BEFORE_S, CurveSettings
@@ -36,6 +37,7 @@ LAMBDA_RANGE = (0.8, 1.25)
 class Samples:
     """The columns that observations need, shape (n,) each; trims are fractions, not %.
 
+    ``position`` is the voltage on the scale of :func:`lowmaf.loop_gain.voltage_position`.
     ``break_s`` is the time of the last sample at or before this one at which the loop was open, or
     of the first sample after a hole in time: the start of the closed-loop run, as far as known.
     ``lambda_`` is measured, ``lambda_target`` commanded lambda, NaN where missing.
@@ -43,6 +45,7 @@ class Samples:
 
     t_s: Floats
     maf_v: Floats
+    position: Floats
     flow_gs: Floats
     stft: Floats
     ltft: Floats
@@ -53,7 +56,7 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """One value per sample, shape (n,).
+    """One value per sample, shape (n,); ``excitation`` (EXCITATIONS, n), see :mod:`lowmaf.loop_gain`.
 
     ``trim_pct + error_pct`` is the correction asked for; ``error_pct`` is the part that depends on
     the gains assumed for the fuel loop (zero where lambda was measured, which is then in ``trim_pct``).
@@ -65,13 +68,15 @@ class Observations:
     trim_pct: Floats
     error_pct: Floats
     transient: Floats
+    position: Floats
+    excitation: Floats
     left_closed_loop: Mask
     in_gap: Mask
     lambda_used: Mask
 
     def at(self, where: Mask) -> Observations:
         """Those at which ``where`` (n,) is True."""
-        return Observations(*(getattr(self, spec.name)[where] for spec in fields(self)))
+        return Observations(*(getattr(self, spec.name)[..., where] for spec in fields(self)))
 
 
 def observe(samples: Samples, first: int, stop: int, settings: CurveSettings) -> Observations:
@@ -110,6 +115,8 @@ def observe(samples: Samples, first: int, stop: int, settings: CurveSettings) ->
         trim_pct=100.0 * asked,
         error_pct=100.0 * error,
         transient=_recent_flow_change(samples, here),
+        position=samples.position[here],
+        excitation=excitation(t_s, samples.position, 100.0 * samples.ltft, samples.break_s, here),
         left_closed_loop=broken & ~lambda_used,
         in_gap=~(seen.inside & still.inside) | (seen.gap_s >= np.maximum(MAX_LOOKUP_GAP_S, 1.6 * spacing)),
         lambda_used=lambda_used,

@@ -41,6 +41,7 @@ def rebase(reduced: Reduced, old: MafTable, new: MafTable) -> Reduced:
         right=linear.T @ right,
         weight_s=between.T @ reduced.weight_s,
         variances=reduced.variances,
+        answer=reduced.answer,
     )
 
 

@@ -31,6 +31,12 @@ class CurveSettings:
         (0.01, 5),
     )
     loop_ki_per_s: float = _constant(0.7, "1/s", "integral gain of that fuel loop", (0.01, 20))
+    loop_slowest: float = _constant(
+        3.0,
+        "1",
+        "at most this many times slower may the car's own loop be found; 1 takes the gains as they are",
+        (1, 10),
+    )
     delay_base_s: float = _constant(0.07, "s", "exhaust delay at very high flow", (0, 2))
     delay_flow_g: float = _constant(1.1, "g", "delay grows by this divided by the flow in g/s", (0, 20))
     delay_min_s: float = _constant(0.09, "s", "shortest exhaust delay", (0, 2))

@@ -14,6 +14,7 @@ import numpy as np
 
 from lowmaf.cells import BlockKey, CellSums
 from lowmaf.levels import Reduced, reduce_stretch
+from lowmaf.loop_gain import slowness
 from lowmaf.samples import Floats
 from lowmaf.settings import CurveSettings
 from lowmaf.windows import Integers
@@ -24,12 +25,18 @@ STRETCH_BLOCKS = 120
 """Blocks of an hour of driving, counted from the drive's time 0, are one stretch."""
 
 
+def stretch_of(key: BlockKey) -> tuple[int, int]:
+    """Drive and hour of the drive: what blocks of the same stretch have in common."""
+    return key.drive, key.block // STRETCH_BLOCKS
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Curve:
     """Solution per cell, shape (k,), %: correction and standard error.
 
     ``covariance`` (k, k), %², is that of the estimate alone, without the error of the method;
-    ``weight_s`` (k,) the evidence; ``drift_pct`` the largest standard deviation of a level drift found.
+    ``weight_s`` (k,) the evidence; ``drift_pct`` the largest standard deviation of a level drift found;
+    ``loop_slowness`` how many times slower than assumed the fuel loop is.
     """
 
     correction_pct: Floats
@@ -38,6 +45,7 @@ class Curve:
     weight_s: Floats
     transient: float
     drift_pct: float
+    loop_slowness: float
 
 
 class CurveSolver:
@@ -49,6 +57,7 @@ class CurveSolver:
     def __init__(self, axis_v: Floats, settings: CurveSettings) -> None:
         self._settings = settings
         self._cells = axis_v.size
+        self._axis_v = axis_v
         distance = np.abs(axis_v[:, np.newaxis] - axis_v) * (np.sqrt(3.0) / settings.smooth_length_v)
         covariance = settings.smooth_sd_pct**2 * (1.0 + distance) * np.exp(-distance)
         covariance += settings.own_sd_pct**2 * np.eye(self._cells)
@@ -76,14 +85,14 @@ class CurveSolver:
     def _reduced(self, sums: CellSums, known: _Known) -> dict[tuple[int, int], Reduced]:
         stretches: dict[tuple[int, int], list[BlockKey]] = {}
         for key in sorted(sums.blocks):
-            stretches.setdefault((key.drive, key.block // STRETCH_BLOCKS), []).append(key)
+            stretches.setdefault(stretch_of(key), []).append(key)
         reduced = {}
         for name, keys in stretches.items():
             blocks = [sums.blocks[key] for key in keys]
             before = known.get(name)
             # Sums are replaced, never changed: the same objects are the same numbers.
             if before is None or not _same(before[0], blocks):
-                before = (blocks, reduce_stretch(sums.stack(keys), self._prior, self._settings))
+                before = (blocks, reduce_stretch(sums.stack(keys), self._axis_v, self._prior, self._settings))
                 known[name] = before
             reduced[name] = before[1]
         return reduced
@@ -93,7 +102,8 @@ class CurveSolver:
         matrix = self._prior + sum((part.matrix for part in stretches), np.zeros_like(self._prior))
         right = sum((part.right for part in stretches), np.zeros((self._cells + 1, 2)))
         inverse = np.asarray(np.linalg.inv(matrix), dtype=np.float64)
-        solution = inverse @ right
+        slow = slowness([part.answer for part in stretches], self._settings.loop_slowest)
+        solution = inverse @ right * (1.0, slow)
         # The loop-error part was computed for one pair of gains; with gains twice or half as large
         # it halves or doubles. 0.3 of the distance between the two is what not knowing them costs.
         gain_spread = 0.3 * 1.5 * np.abs(solution[:-1, 1])
@@ -107,6 +117,7 @@ class CurveSolver:
             sum((part.weight_s for part in stretches), np.zeros(self._cells)),
             float(solution[-1].sum()),
             float(np.sqrt(drift)),
+            slow,
         )
 
 

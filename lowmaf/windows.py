@@ -52,23 +52,25 @@ class Lookup:
 
 
 class WindowMeans:
-    """Means over time windows of a quantity that is sampled at ``t_s``."""
+    """Means over time windows of a quantity (n,), or several (m, n), sampled at ``t_s`` (n,)."""
 
     __slots__ = ("_sums", "_t_s")
 
     def __init__(self, t_s: Floats, values: Floats) -> None:
         self._t_s = t_s
         steps = quantised(values).astype(np.int64)
-        self._sums: Integers = np.concatenate((np.zeros(1, dtype=np.int64), np.cumsum(steps)))
+        self._sums: Integers = np.concatenate(
+            (np.zeros_like(steps[..., :1]), np.cumsum(steps, axis=-1)), axis=-1
+        )
 
     def between(self, start_s: Floats, stop_s: Floats) -> Floats:
         """Mean over samples with start <= t <= stop; NaN where a window holds none."""
         first = np.searchsorted(self._t_s, start_s, side="left")
         stop = np.searchsorted(self._t_s, stop_s, side="right")
         count = stop - first
-        total = (self._sums[stop] - self._sums[first]).astype(np.float64) * QUANTUM
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return np.where(count > 0, total / count, np.nan)
+        total = self._sums.take(stop, axis=-1) - self._sums.take(first, axis=-1)
+        means: Floats = total * QUANTUM / np.where(count > 0, count, np.nan)
+        return means
 
 
 def window_maxima(t_s: Floats, values: Floats, start_s: Floats, stop_s: Floats) -> Floats:

@@ -228,7 +228,13 @@ def test_old_drives_are_collapsed_without_changing_anything(monkeypatch: pytest.
     drives = [steps(TRUE_PCT, 8, seed=seed) for seed in range(4)]
     whole = learned(*drives)
     monkeypatch.setattr("lowmaf.learned.KEPT_BLOCKS", 20)
-    collapsed = learned(*drives)
+    collapsed = Pipeline(TABLE)
+    for number, drive in enumerate(drives, 1):
+        collapsed.begin(number)
+        collapsed.feed(drive)
+        collapsed.finish()
+        collapsed.take_changed_blocks()
+    collapsed.begin(len(drives) + 1)
     assert len(collapsed.learned.sums.blocks) < len(whole.learned.sums.blocks)
     for name in ("correction_pct", "stderr_pct", "hits", "effective_hits"):
         np.testing.assert_array_equal(getattr(collapsed.snapshot(), name), getattr(whole.snapshot(), name))
