@@ -68,9 +68,11 @@ class SnapshotTaker:
         await self._task
 
     async def _run(self) -> None:
-        while not self._cancelled.is_set():
+        while True:
             await self._wanted.wait()
             self._wanted.clear()
+            if self._cancelled.is_set():
+                return
             await self._take()
             if not self._wanted.is_set():
                 self._idle.set()
