@@ -83,8 +83,8 @@ def parse_numbers(text: NDArray[np.uint8], start: Offsets, end: Offsets) -> Numb
             values = _alike(text, end, length, longest, None)
         if values is None:
             minus, unsigned = _without_sign(text, start, length)
-            if int(unsigned.max()) <= 8:
-                values = _alike(text, end, unsigned, int(unsigned.max()), minus)
+            longest = int(unsigned.max())
+            values = _alike(text, end, unsigned, longest, minus) if longest <= 8 else None
         if values is not None:
             return Numbers(values, _NONE)
     return _each(text, start, end, length)
@@ -110,7 +110,7 @@ def _alike(
     form = _SHORT if longest <= 4 else _LONG
     size, kind = form.size, form.kind.type
     word = np.ndarray((text.size - size + 1,), form.kind, text, strides=(1,))[end - size]
-    kept = form.kept[length]
+    kept = form.kept.take(length)
     dot = (int(word[0]) & int(kept[0])).to_bytes(size, "little").rfind(b".")
     pattern, above = ord("0") * form.ones, (0x80 - 10) * form.ones
     decimals = 0
@@ -122,19 +122,17 @@ def _alike(
         return None
     word ^= kind(pattern)
     word &= kept
-    if int(np.bitwise_or.reduce((word + kind(above)) | word)) & (0x80 * form.ones):
+    check = np.add(word, kind(above), out=kept)
+    check |= word
+    if int(np.bitwise_or.reduce(check)) & (0x80 * form.ones):
         return None
-    if dot >= 0:
-        below = (1 << 8 * dot) - 1
-        before = word & kind(below)
-        before <<= kind(8)
-        word &= kind(0xFF * form.ones ^ ((below << 8) | 0xFF))
-        word |= before
-    whole = _four_digits(word) if form is _SHORT else _eight_digits(word).view(np.int64)
-    power = _POWERS[decimals]
-    if minus is None:
-        return _plain(whole / power)
-    return _plain(whole / np.where(minus, -power, power))
+    if form is _SHORT:
+        whole, power = _four_digits(word, dot)
+    else:
+        if dot >= 0:
+            _close_up(word, dot)
+        whole, power = _eight_digits(word).view(np.int64), _POWERS[decimals]
+    return _plain(whole / (power if minus is None else np.where(minus, -power, power)))
 
 
 def _plain(values: Any) -> Floats:
@@ -177,8 +175,8 @@ def _one_by_one(last: Words, before: Words | None, length: Offsets) -> tuple[Flo
     last = np.where(dotted, _without_dot(last, below, before >> _U(56)), last) ^ _ZEROS
     before = np.where(dotted, (before << _U(8)) | _U(ord("0")), before)
     before = np.where(earlier, _without_dot(before, below_earlier, _U(ord("0"))), before) ^ _ZEROS
-    whole = _eight_digits(before) * _U(100_000_000) + _eight_digits(last)
     good = _only_digits(last) & _only_digits(before) & (length <= 16) & (length > (dotted | earlier))
+    whole = _eight_digits(before) * _U(100_000_000) + _eight_digits(last)
     return _scaled(whole, _POWERS[decimals]), good & (whole <= _MAX_EXACT)
 
 
@@ -217,19 +215,38 @@ def _only_digits(digits: Words) -> Mask:
     return good
 
 
-def _four_digits(digits: NDArray[np.uint32]) -> NDArray[np.int32]:
-    """As :func:`_eight_digits`; ``digits`` is used up."""
+def _close_up(digits: Words, dot: int) -> None:
+    """Moves the digits before the dot, a byte of 0 by now, up over it."""
+    below = (1 << 8 * dot) - 1
+    before = digits & _U(below)
+    before <<= _U(8)
+    digits &= _U(~((below << 8) | 0xFF) & 0xFFFFFFFFFFFFFFFF)
+    digits |= before
+
+
+def _four_digits(digits: NDArray[np.uint32], dot: int) -> tuple[NDArray[np.int32], Any]:
+    """Four digits, one of them perhaps the 0 of a dot, as a whole number and what to divide it by.
+
+    In the pair with a dot only one counts: the pair before it is worth ten, not a hundred. Behind a dot
+    at the very end (3) that cannot be said, so such a number becomes ten times as large.
+    """
+    within_pairs = dot in (1, 2)
     digits *= np.uint32(2561)
     digits >>= np.uint32(8)
     digits &= np.uint32(0x00FF00FF)
-    digits *= np.uint32(6553601)
+    digits *= np.uint32(655361 if within_pairs else 6553601)
     digits >>= np.uint32(16)
-    return digits.view(np.int32)
+    return digits.view(np.int32), _POWERS[1 if dot == 3 else 3 - dot if dot >= 0 else 0]
 
 
 def _eight_digits(digits: Words) -> Words:
-    """The number of eight digits, one per byte; the lowest byte is the most significant."""
-    pairs = (digits * _U(2561)) >> _U(8)
-    fours = ((pairs & _U(0x00FF00FF00FF00FF)) * _U(6553601)) >> _U(16)
-    number: Words = ((fours & _U(0x0000FFFF0000FFFF)) * _U(42949672960001)) >> _U(32)
-    return number
+    """The number of eight digits, one per byte, the lowest most significant; ``digits`` is used up."""
+    digits *= _U(2561)
+    digits >>= _U(8)
+    digits &= _U(0x00FF00FF00FF00FF)
+    digits *= _U(6553601)
+    digits >>= _U(16)
+    digits &= _U(0x0000FFFF0000FFFF)
+    digits *= _U(42949672960001)
+    digits >>= _U(32)
+    return digits

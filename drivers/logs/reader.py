@@ -116,7 +116,7 @@ class LogReader:
         recognised = self._recognise(head, "" if long is None else "car-scanner")
         self._first_layout, self._sampler = recognised.layout, Sampler(recognised.layout, self._wanted)
         for block in chain((recognised.body,), blocks):
-            for rows in recognised.rows(block):
+            for rows in recognised.rows(block, self._sampler.columns(recognised.layout)):
                 batch = self._sampler.take(rows, recognised.layout)
                 if batch is not None:
                     yield batch

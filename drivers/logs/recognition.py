@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 
@@ -37,12 +37,14 @@ class RecognisedLog:
         begin = re.match(r"[^\W\d_][^()\[\]]*", dialect.headers[0].text)
         self._mark = begin.group().strip().encode() if begin else None
 
-    def rows(self, block: bytes) -> Iterator[Rows]:
+    def rows(self, block: bytes, columns: Collection[int] = ()) -> Iterator[Rows]:
         """The rows of a block, in parts that share one line of names; those lines are no rows.
+
+        ``columns`` are those that will be read, unless their names change.
 
         RomRaider writes the names again when a unit or a column changes, and files get stitched.
         """
-        grid = grid_of(block, self.dialect)
+        grid = grid_of(block, self.dialect, columns)
         if self._mark is None or not grid.begins_with_letters() or self._mark not in block:
             yield rows_in(grid, self.dialect)
             return

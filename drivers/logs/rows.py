@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -121,10 +121,10 @@ def rows_of(block: bytes, dialect: Dialect) -> Rows:
     return rows_in(grid_of(block, dialect), dialect)
 
 
-def grid_of(block: bytes, dialect: Dialect) -> LineGrid:
-    """The lines of a block, with decimal points."""
+def grid_of(block: bytes, dialect: Dialect, columns: Collection[int] = ()) -> LineGrid:
+    """The lines of a block, with decimal points; ``columns`` are those that will be read."""
     text = block.replace(b",", b".") if dialect.decimal_comma else block
-    return LineGrid.of(text, dialect.separator)
+    return LineGrid(text, dialect.separator, columns)
 
 
 def rows_in(grid: LineGrid, dialect: Dialect) -> Rows:

@@ -71,6 +71,11 @@ class Sampler:
         """How often time went back: drives stitched into one file."""
         return self._time_line.stitches
 
+    def columns(self, layout: LogLayout) -> set[int]:
+        """Indices of the columns that are read."""
+        read = {layout.columns[name].index for name in self._channels if name in layout.columns}
+        return read | {layout.time.index}
+
     def take(self, rows: Rows, layout: LogLayout) -> SampleBatch | None:
         """The samples of these rows; the last stamp's wait for the next one. None where none is ready."""
         self.rows += len(rows) + sum(rows.unusable.values())
