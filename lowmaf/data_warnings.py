@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -24,6 +25,9 @@ LEAK_BELOW_GS = 40.0
 LEAK_CELLS = 6
 LIMIT_SHARE = 0.01
 LIMIT_BLOCKS_SHARE = 0.10
+HELD_LEAST_PCT = 3.0
+HELD_LEAST_S = 5.0
+"""On real drives the extreme of a trim that is not at its limit is never held for a second."""
 TABLE_DISAGREEMENT = 0.10
 """Real logs lie 2 to 5 % rms from the table in the ECU (the flow lags, the volts come in steps)."""
 TABLE_LEAST_SAMPLES = 100
@@ -84,8 +88,10 @@ def curve_warnings(
         )
 
 
-def stream_warnings(counts: SampleCounts, statistics: StreamStatistics) -> Iterator[DataWarning]:
-    """Warnings that follow from what the samples are like."""
+def stream_warnings(
+    counts: SampleCounts, statistics: StreamStatistics, trim_limit_pct: float
+) -> Iterator[DataWarning]:
+    """Warnings that follow from what the samples are like. Trims from ``trim_limit_pct`` on were rejected."""
     at_limit = counts.rejected.get(Verdict.TRIM_AT_LIMIT.label, 0)
     share = at_limit / max(counts.accepted + at_limit, 1)
     if share > LIMIT_SHARE:
@@ -95,6 +101,7 @@ def stream_warnings(counts: SampleCounts, statistics: StreamStatistics) -> Itera
             "the true error there is larger than any correction shown",
             blocks_flash=share > LIMIT_BLOCKS_SHARE,
         )
+    yield from _own_limits(statistics, trim_limit_pct)
     if statistics.flows >= TABLE_LEAST_SAMPLES and statistics.flow_disagreement > TABLE_DISAGREEMENT:
         yield DataWarning(
             "maf_table_mismatch",
@@ -133,6 +140,23 @@ def stream_warnings(counts: SampleCounts, statistics: StreamStatistics) -> Itera
             "temperature_drift",
             f"intake air went from {statistics.iat_low_c:.0f} to {statistics.iat_high_c:.0f} °C; what "
             "that does to the trims cannot be told from the sensor's error",
+        )
+
+
+def _own_limits(statistics: StreamStatistics, trim_limit_pct: float) -> Iterator[DataWarning]:
+    """The ECU may limit its trims to less than the filter knows: then they stand still at their extreme."""
+    for extreme in (statistics.highest, statistics.lowest):
+        held_s = extreme.samples_held * statistics.interval_s
+        if not HELD_LEAST_PCT <= abs(extreme.stft_pct) < trim_limit_pct or held_s < HELD_LEAST_S:
+            continue
+        share = extreme.samples_held / max(statistics.samples, 1)
+        limit = math.floor(10.0 * abs(extreme.stft_pct)) / 10.0
+        yield DataWarning(
+            "trims_at_own_limit",
+            f"the short-term trim stood still at {extreme.stft_pct:+.1f} %, its extreme, for {held_s:.0f} s: "
+            f"that is its limit in this ECU; set the filter trim_limit_pct = {limit:.1f}, so that these "
+            "samples are left out",
+            blocks_flash=share > LIMIT_BLOCKS_SHARE,
         )
 
 

@@ -50,6 +50,7 @@ def table_document(
                 "maf_v": list(place.maf_v),
                 "flow_gs": None if place.flow_gs is None else list(place.flow_gs),
                 "rpm": None if place.rpm is None else list(place.rpm),
+                "load_g_rev": None if place.load_g_rev is None else list(place.load_g_rev),
                 "gain": place.gain,
             }
             for place in snapshot.drive_next

@@ -74,14 +74,33 @@ def _place(table: MafTable, view: BlockView, gain: Floats, run: slice) -> DriveN
     if table.flow_gs is not None:
         flow_low, flow_high = table.flow_at(np.array(maf_v)).tolist()
         flow = (flow_low, flow_high)
-    return DriveNext(maf_v, flow, _rpm_range(view, run), float(gain[run].sum()))
+    rpm = _rpm_range(view, run)
+    return DriveNext(maf_v, flow, rpm, _load_range(flow, rpm), float(gain[run].sum()))
+
+
+def _load_range(
+    flow_gs: tuple[float, float] | None, rpm: tuple[float, float] | None
+) -> tuple[float, float] | None:
+    """Air per revolution, g, from the least flow at the highest speed to the most at the lowest."""
+    if flow_gs is None or rpm is None or rpm[0] <= 0.0:
+        return None
+    return 60.0 * flow_gs[0] / rpm[1], 60.0 * flow_gs[1] / rpm[0]
 
 
 def _rpm_range(view: BlockView, run: slice) -> tuple[float, float] | None:
-    """Engine speeds at which these cells were met so far; None where none was."""
-    seconds = float(view.row("rpm_time")[0, run].sum())
-    if seconds <= 0.0:
+    """Engine speeds at which these cells were met so far, or else the nearest ones to both sides.
+
+    None where the source gives no engine speed.
+    """
+    known = np.flatnonzero(view.row("rpm_time")[0])
+    if known.size == 0:
         return None
+    if not view.row("rpm_time")[0, run].any():
+        below, above = known[known < run.start], known[known >= run.stop]
+        run = slice(
+            int(below[-1]) if below.size else run.start, int(above[0]) + 1 if above.size else run.stop
+        )
+    seconds = float(view.row("rpm_time")[0, run].sum())
     mean = float(view.row("rpm")[0, run].sum()) / seconds
     square = float(view.row("rpm2")[0, run].sum()) / seconds
     spread = RPM_SPREAD * max(square - mean * mean, 0.0) ** 0.5

@@ -90,10 +90,10 @@ class Estimator:
         return self.solver.stretches(sums, remember=remember) if self.name == "curve" else []
 
     def warnings(
-        self, found: Estimate, counts: SampleCounts, statistics: StreamStatistics
+        self, found: Estimate, counts: SampleCounts, statistics: StreamStatistics, trim_limit_pct: float
     ) -> Iterator[DataWarning]:
-        """What the data say against a table made of them."""
-        yield from stream_warnings(counts, statistics)
+        """What the data say against a table made of them; trims from ``trim_limit_pct`` on were rejected."""
+        yield from stream_warnings(counts, statistics, trim_limit_pct)
         if found.curve is not None:
             yield from curve_warnings(self._table, found.curve, found.states, found.view)
         if found.after_flash is not None:

@@ -177,8 +177,11 @@ class Judge:
             self._statistics.add_flows(given, samples.flow_gs[first:stop][new])
         now = samples.t_s[first:stop]
         settled = closed[first - start :] & (now - samples.break_s[first:stop] > SWING_S + SWING_SETTLED_S)
+        trim = samples.stft[first:stop][settled]
         before = Lookup(samples.t_s, now[settled] - SWING_S).at(samples.stft)
-        self._statistics.add_swings(100.0 * (samples.stft[first:stop][settled] - before))
+        self._statistics.add_swings(100.0 * (trim - before))
+        long_before = Lookup(samples.t_s, now[settled] - 2.0 * SWING_S).at(samples.stft)
+        self._statistics.add_held(100.0 * trim, (trim == before) & (trim == long_before))
 
     def _too_steep(self, samples: Samples, first: int, stop: int) -> Mask:
         limit = self._filters.max_maf_slope_v_s

@@ -215,7 +215,7 @@ class Pipeline:
         found = self._estimator.estimate(self.learned.evidence(), self.locked)
         warnings = (
             *self._stream_warnings.values(),
-            *self._estimator.warnings(found, counts, self._statistics),
+            *self._estimator.warnings(found, counts, self._statistics, self.filters.trim_limit_pct),
         )
         return Snapshot(
             revision=self._revision,

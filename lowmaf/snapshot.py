@@ -54,11 +54,16 @@ class HeldOut:
 
 @dataclass(frozen=True, slots=True)
 class DriveNext:
-    """Where a minute of driving would gain most. ``rpm`` is None where no engine speed was seen."""
+    """Where a minute of driving would gain most.
+
+    ``rpm`` is None where no engine speed was seen, and so is ``load_g_rev``, the air per revolution
+    that goes with flow and engine speed.
+    """
 
     maf_v: tuple[float, float]
     flow_gs: tuple[float, float] | None
     rpm: tuple[float, float] | None
+    load_g_rev: tuple[float, float] | None
     gain: float
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,6 +18,17 @@ IN_STEP = 0.02
 """A trim this near to a whole number of steps is one; logs print two decimals."""
 LEAST_FLOW_GS = 0.5
 HOLE_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class TrimExtreme:
+    """The highest or lowest short-term trim in closed loop, %, and how many samples it stood there.
+
+    A loop at work never rests at its extreme; one that has reached its limit stays there.
+    """
+
+    stft_pct: float
+    samples_held: int = 0
 
 
 @dataclass(slots=True)
@@ -37,6 +48,8 @@ class StreamStatistics:
     flow_square_steps: int = 0
     iat_low_c: float = np.nan
     iat_high_c: float = np.nan
+    highest: TrimExtreme = field(default_factory=lambda: TrimExtreme(-np.inf))
+    lowest: TrimExtreme = field(default_factory=lambda: TrimExtreme(np.inf))
 
     @property
     def interval_s(self) -> float:
@@ -95,7 +108,23 @@ class StreamStatistics:
         self.flows += int(distance.size)
         self.flow_square_steps += int(quantised(distance * distance).astype(np.int64).sum())
 
+    def add_held(self, stft_pct: Floats, held: Mask) -> None:
+        """Short-term trims of closed loop, %, and where they had stood still for a while."""
+        if stft_pct.size:
+            self.highest = _extreme(self.highest, stft_pct, held, float(stft_pct.max()), 1.0)
+            self.lowest = _extreme(self.lowest, stft_pct, held, float(stft_pct.min()), -1.0)
+
     def add_temperatures(self, iat_c: Floats) -> None:
         """Intake temperatures, °C, in any order; NaN where not measured."""
         self.iat_low_c = float(np.fmin.reduce(iat_c, initial=self.iat_low_c))
         self.iat_high_c = float(np.fmax.reduce(iat_c, initial=self.iat_high_c))
+
+
+def _extreme(
+    before: TrimExtreme, stft_pct: Floats, held: Mask, newest: float, direction: float
+) -> TrimExtreme:
+    further = direction * (newest - before.stft_pct)
+    if further < 0.0:
+        return before
+    samples = int(np.count_nonzero(held & (stft_pct == newest)))
+    return TrimExtreme(newest, samples + (before.samples_held if further == 0.0 else 0))

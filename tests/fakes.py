@@ -75,7 +75,7 @@ def realistic_snapshot(revision: int = 42, *, seed: int = 1, passed: bool = True
         lag_s=0.42,
         warnings=(DataWarning("no_coolant", "No coolant temperature in this source: its filter is off."),),
         held_out=HeldOut(2.72 if passed else 3.61, 3.57, 3.06, passed),
-        drive_next=(DriveNext((2.9, 3.2), (48.0, 66.0), (2600.0, 3200.0), 0.31),),
+        drive_next=(DriveNext((2.9, 3.2), (48.0, 66.0), (2600.0, 3200.0), (0.9, 1.5), 0.31),),
     )
 
 

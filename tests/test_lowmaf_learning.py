@@ -12,7 +12,7 @@ from lowmaf.pipeline import Pipeline
 from lowmaf.rebase import carried_correction_pct
 from lowmaf.samples import Floats, SampleBatch
 from lowmaf.settings import CurveSettings, EstimatorSettingError
-from lowmaf.snapshot import Snapshot
+from lowmaf.snapshot import DataWarning, Snapshot
 
 AXIS = np.round(np.linspace(0.9, 5.0, 42), 2)
 FLOW = 2.6 * np.exp(2.0 * (AXIS - 1.0) - 0.17 * (AXIS - 1.0) ** 2)
@@ -211,8 +211,48 @@ def test_drive_next_is_where_evidence_lacks_and_never_beyond_closed_loop() -> No
     assert places
     assert sum(place.gain for place in places) <= 1.0 + 1e-9
     assert all(place.maf_v[1] <= 2.8 + 0.2 for place in places)
-    assert all(place.rpm is None or place.rpm[0] < place.rpm[1] for place in places)
     assert any(place.maf_v[0] < 2.05 < place.maf_v[1] for place in places)
+    for place in places:
+        assert place.flow_gs is not None
+        assert place.rpm is not None
+        assert place.load_g_rev is not None
+        middle = 60.0 * float(np.mean(place.flow_gs)) / float(np.mean(place.rpm))
+        assert place.load_g_rev[0] < middle < place.load_g_rev[1]
+
+
+def test_a_trim_that_rests_at_its_extreme_is_at_its_own_limit() -> None:
+    n = 4000
+    swing = 15.0 * np.sin(np.arange(n) / 40.0)
+    drive = steps(np.zeros(AXIS.size), n / 300.0)
+
+    def of(stft_pct: Floats, **options: object) -> list[DataWarning]:
+        batch = SampleBatch(drive.t_s, {**drive.channels, "stft_pct": stft_pct})
+        return [w for w in learned(batch, **options).snapshot().warnings if w.code == "trims_at_own_limit"]
+
+    assert of(swing) == []
+    (warning,) = of(np.minimum(swing, 12.5))
+    assert "+12.5 %" in warning.message
+    assert "trim_limit_pct = 12.5" in warning.message
+    assert warning.blocks_flash
+    (low,) = of(np.maximum(swing, -14.2))
+    assert "-14.2 %" in low.message
+    assert of(np.minimum(swing, 12.5), filters=Filters(trim_limit_pct=12.5)) == []
+    assert of(np.where(swing > 12.5, 12.5, np.where(swing < 0.0, 0.0, swing)) * 0.1) == []
+
+
+def test_how_long_a_trim_rested_does_not_depend_on_chunks() -> None:
+    n = 1200
+    stft_pct = np.clip(np.round(20.0 * np.sin(np.arange(n) / 60.0)), -9.0, 13.0)
+    drive = steps(np.zeros(AXIS.size), n / 300.0)
+    batch = SampleBatch(drive.t_s, {**drive.channels, "stft_pct": stft_pct})
+    whole, pieces = Pipeline(TABLE), Pipeline(TABLE)
+    whole.feed(batch)
+    for start in range(0, n, 37):
+        pieces.feed(batch.at(np.arange(n) // 37 == start // 37))
+    for pipeline in (whole, pieces):
+        pipeline.finish()
+    assert whole._statistics == pieces._statistics
+    assert whole._statistics.highest.samples_held > 50
 
 
 def test_windows_count_the_newest_only() -> None:
@@ -244,6 +284,33 @@ def test_old_drives_are_collapsed_without_changing_anything(monkeypatch: pytest.
         restored.restore(drive, own, {})
     assert len(restored.learned.sums.blocks) < len(whole.learned.sums.blocks)
     np.testing.assert_array_equal(restored.snapshot().correction_pct, whole.snapshot().correction_pct)
+
+
+def test_old_hours_of_a_long_drive_are_collapsed_while_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    drive = steps(TRUE_PCT, 330)
+    whole = learned(drive)
+    monkeypatch.setattr("lowmaf.learned.KEPT_BLOCKS", 200)
+    kept, untaken = Pipeline(TABLE), Pipeline(TABLE)
+    most, taken = 0, 0
+    for piece in range(11):
+        part = drive.at(np.arange(len(drive)) // 9000 == piece)
+        kept.feed(part)
+        taken += len(kept.take_changed_blocks())
+        untaken.feed(part)
+        most = max(most, len(kept.learned.sums.blocks))
+    for pipeline in (kept, untaken):
+        pipeline.finish()
+    assert most < 200 + 2 * 120
+    assert taken >= 660
+    # What nobody has taken for the store yet must not be given up.
+    assert len(untaken.take_changed_blocks()) == 660
+    for name in ("correction_pct", "stderr_pct", "hits", "effective_hits"):
+        np.testing.assert_array_equal(getattr(kept.snapshot(), name), getattr(whole.snapshot(), name))
+    without = kept.learned.sums.without([1])
+    assert not without.total().row("hits").any()
+    np.testing.assert_array_equal(
+        kept.learned.sums.of_drive(1).total().row("hits"), whole.learned.sums.total().row("hits")
+    )
 
 
 def test_impossible_settings_are_refused() -> None:

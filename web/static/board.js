@@ -26,6 +26,7 @@
  * @property {[number, number]} maf_v
  * @property {[number, number] | null} flow_gs
  * @property {[number, number] | null} rpm
+ * @property {[number, number] | null} load_g_rev
  * @property {number} gain
  *
  * @typedef {object} HeldOut

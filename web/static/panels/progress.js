@@ -63,14 +63,16 @@ function advice({ table }) {
   }
   const volts = `${range(next.maf_v, 2)}\u00a0V`;
   const speed = next.rpm ? `about ${range(next.rpm, 0)}\u00a0rpm` : "";
-  return next.flow_gs ? [`${range(next.flow_gs, 0)}\u00a0g/s`, [volts, speed].filter(Boolean).join(", ")] : [volts, speed];
+  const load = next.load_g_rev ? `${range(next.load_g_rev, 1)}\u00a0g/rev` : "";
+  const words = [volts, speed, load].filter(Boolean).join(", ");
+  return next.flow_gs ? [`${range(next.flow_gs, 0)}\u00a0g/s`, words] : [volts, speed];
 }
 
 /**
  * Where the daemon names no place: the stretch of weak cells that has gathered most, since it takes
  * the least to finish.
  * @param {import("../board.js").Cell[]} cells
- * @returns {Pick<import("../board.js").DriveNext, "maf_v" | "flow_gs" | "rpm"> | null}
+ * @returns {Pick<import("../board.js").DriveNext, "maf_v" | "flow_gs" | "rpm" | "load_g_rev"> | null}
  */
 function nearlyMeasured(cells) {
   const pieces = stretches(cells, (cell) => cell.state === "weak").flatMap((stretch) =>
@@ -90,5 +92,6 @@ function nearlyMeasured(cells) {
     maf_v: [first.maf_v, last.maf_v],
     flow_gs: flow ? /** @type {[number, number]} */ ([first.flow_gs, last.flow_gs]) : null,
     rpm: null,
+    load_g_rev: null,
   };
 }
