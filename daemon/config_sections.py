@@ -8,6 +8,7 @@ a limit can be switched off, ``off``; of texts: ``meaning`` and, where only some
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,6 +45,17 @@ class SourceSettings:
     """Where samples come from. Every other key of the section is an option of that driver."""
 
     driver: str = _text("simulator", "what is read: the driver that fits your link to the ECU")
+    record: Path | None = field(
+        default=None,
+        metadata={
+            "meaning": "folder for raw recordings of the link, every byte with its time; replay reads them, "
+            "and they show what went wrong; empty: none (for ssm-kline, ssm-can, obd-can and elm327)"
+        },
+    )
+    record_max_mb: float = _number(
+        500.0, "MB", "recordings together take at most so much: the oldest are deleted", 0.1, 1e6
+    )
+    record_note: str = _text("", "written at the head of recordings")
     options: Mapping[str, Any] = field(default_factory=dict, metadata={"meaning": "options of the driver"})
 
 
@@ -84,6 +96,27 @@ class StorageSettings:
     )
     min_free_mb: float = _number(
         200.0, "MB", "with less room on the disk samples are no longer kept; the table goes on", 0.0, 1e6
+    )
+    max_database_mb: float = field(
+        default=1000.0,
+        metadata={
+            "unit": "MB",
+            "meaning": "with a larger database the oldest samples are dropped (an hour takes about 4 MB); "
+            "what was learned from them stays",
+            "low": 10.0,
+            "high": 1e6,
+            "off": math.inf,
+        },
+    )
+    max_samples_days: float = field(
+        default=math.inf,
+        metadata={
+            "unit": "days",
+            "meaning": "samples of older drives are dropped; what was learned from them stays",
+            "low": 1.0,
+            "high": 1e5,
+            "off": math.inf,
+        },
     )
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from pathlib import Path
 
 from daemon.config_sections import Config
 from daemon.errors import UsageError
 from daemon.runtime import Plan
+from daemon.store_retention import Retention
 from daemon.table_file import read_table
 from drivers.base import Driver, DriverOptionError
 from drivers.clock import Clock, WallClock
-from drivers.registry import NEEDS_MAF_TABLE, OWN_TIME, create, create_second
+from drivers.links import LiveLinks
+from drivers.recorder import RecordingSettings
+from drivers.registry import NEEDS_MAF_TABLE, OWN_TIME, RECORDED, create, create_second
 from drivers.second_lambda import LambdaTimeline, with_second_lambda
 from drivers.simulator.source import Simulator
+from drivers.ssm_reader import NO_DEFINITION
 from drivers.wideband import Wideband
 from lowmaf.maf_table import default_axis
 from web.cross_origin import OpenEjOrigins
@@ -27,9 +33,10 @@ def plan_from(config: Config) -> Plan:
         UsageError: the MAF table cannot be read, or the driver refuses its options.
     """
     clock = WallClock()
+    links = links_of(config)
 
     def make_driver() -> Driver:
-        return create(config.source.driver, config.source.options, clock)
+        return create(config.source.driver, config.source.options, clock, links)
 
     try:
         driver = make_driver()
@@ -62,12 +69,39 @@ def plan_from(config: Config) -> Plan:
         keep_samples=config.storage.keep_samples,
         commit_interval_s=config.storage.commit_interval_s,
         min_free_bytes=config.storage.min_free_mb * 1e6,
+        retention=Retention(config.storage.max_database_mb * 1e6, config.storage.max_samples_days),
         host=config.web.host,
         port=config.web.port,
         host_names=config.web.host_names,
         openej_origins=config.web.openej_origins,
         listening=lambda url: logger.info("dashboard at %s", url),
     )
+
+
+def links_of(config: Config) -> LiveLinks | None:
+    """Links that are recorded, where that is configured; None where it is not.
+
+    Raises:
+        UsageError: the driver has no link that can be recorded.
+    """
+    source = config.source
+    if source.record is None:
+        return None
+    if source.driver not in RECORDED:
+        raise UsageError(
+            f"{config.path}: [source] record: driver {source.driver} has no link that can be recorded; "
+            f"those of {', '.join(sorted(RECORDED))} have"
+        )
+    header = {
+        "options": json.dumps(source.options, default=str),
+        "car": config.vehicle.name,
+        "rom": config.vehicle.maf_table.name if config.vehicle.maf_table is not None else "",
+        "note": source.record_note,
+    }
+    definition = source.options.get("definition", NO_DEFINITION)
+    beside = () if definition == NO_DEFINITION else (Path(definition),)
+    limit_bytes = int(source.record_max_mb * 1e6)
+    return LiveLinks(RecordingSettings(source.record, limit_bytes, source.driver, header, beside))
 
 
 def _second_source(config: Config, clock: Clock) -> tuple[Wideband, LambdaTimeline] | None:

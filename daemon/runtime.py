@@ -13,12 +13,14 @@ from importlib.metadata import version
 from pathlib import Path
 
 from daemon.clock_watch import ClockWatch
-from daemon.earlier_drives import carry_on, resumable, resume
+from daemon.earlier_drives import carry_on, relearn, resumable, resume
 from daemon.errors import WorkError
 from daemon.hub import Hub, HubSettings
+from daemon.kept_sessions import KeptSessions
 from daemon.second_source import SecondSource
 from daemon.service_notify import ServiceManager, feed_watchdog, tell_status
 from daemon.store import Store
+from daemon.store_retention import KEEP_ALL, Retention
 from daemon.supervisor import Supervisor
 from daemon.web_server import PortUnavailableError, listen, serve_on
 from drivers.base import Driver
@@ -56,6 +58,7 @@ class Plan:
     host_names: tuple[str, ...]
     openej_origins: tuple[str, ...] = ()
     second_source: tuple[Wideband, LambdaTimeline] | None = None
+    retention: Retention = KEEP_ALL
     seconds: float | None = None
     listening: Callable[[str], None] = lambda _: None
     companion: Callable[[Hub], Coroutine[None, None, None]] | None = None
@@ -79,7 +82,10 @@ async def _run(plan: Plan) -> None:
         raise WorkError(str(error)) from None
     with contextlib.closing(listener):
         async with await Store.open(
-            plan.database, commit_interval_s=plan.commit_interval_s, min_free_bytes=plan.min_free_bytes
+            plan.database,
+            commit_interval_s=plan.commit_interval_s,
+            min_free_bytes=plan.min_free_bytes,
+            retention=plan.retention,
         ) as store:
             for notice in store.notices:
                 logger.warning("%s", notice.message)
@@ -94,7 +100,11 @@ async def _run(plan: Plan) -> None:
             await _learn_on(hub, store)
             store.before_commit = hub.save
             app = create_app(
-                hub, version=version("lowmaf"), host_names=plan.host_names, openej_origins=plan.openej_origins
+                hub,
+                version=version("lowmaf"),
+                host_names=plan.host_names,
+                openej_origins=plan.openej_origins,
+                sessions=KeptSessions(store, hub.session, lambda: relearn(hub, store)),
             )
             supervisor = Supervisor(plan.make_driver, hub)
             tasks: list[Coroutine[None, None, None]] = [
@@ -103,7 +113,7 @@ async def _run(plan: Plan) -> None:
                 hub.check_held_out(),
                 ClockWatch(store.write_boot_clock).run(),
                 store.watch(),
-                serve_on(app, listener, listening=lambda url: _now_ready(plan, service, url)),
+                serve_on(app, listener, listening=lambda url: _now_ready(plan, service, store, url)),
                 feed_watchdog(service, lambda: hub.status().unhealthy_because or store.stuck_because),
                 tell_status(service, hub.status),
             ]
@@ -118,7 +128,8 @@ async def _run(plan: Plan) -> None:
                 hub.source_ended()
 
 
-def _now_ready(plan: Plan, service: ServiceManager, url: str) -> None:
+def _now_ready(plan: Plan, service: ServiceManager, store: Store, url: str) -> None:
+    store.announce(url)
     plan.listening(url)
     service.ready()
 

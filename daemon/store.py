@@ -21,6 +21,7 @@ import aiosqlite
 from daemon.store_opening import error_words, prepare, stored_text
 from daemon.store_reader import StoreReader
 from daemon.store_records import SessionStart, StoreError, StoreNotice
+from daemon.store_retention import KEEP_ALL, Retention
 from daemon.store_rows import (
     CHUNKS_PER_SESSION,
     SESSION_COLUMNS,
@@ -75,6 +76,8 @@ class Store(StoreReader):
         self.snapshots = snapshots
         self._writer = writer
         self._opening_notices: tuple[StoreNotice, ...] = ()
+        self.announce: Callable[[str], None] = _nobody_asks
+        """Says where the program that has the database answers, for those who find it in use."""
         self._closing = AsyncExitStack()
         self._table: MafTable | None = None
         self._last_table_revision = 0
@@ -82,11 +85,19 @@ class Store(StoreReader):
         self._begun: set[int] = set()
 
     @classmethod
-    async def open(cls, path: Path, *, commit_interval_s: float = 2.0, min_free_bytes: float = 0.0) -> Self:
+    async def open(
+        cls,
+        path: Path,
+        *,
+        commit_interval_s: float = 2.0,
+        min_free_bytes: float = 0.0,
+        retention: Retention = KEEP_ALL,
+    ) -> Self:
         """Opens the database, or makes it.
 
         A damaged file is set aside, and a new one made of what can be recovered (see :attr:`notices`).
-        Samples are kept only while ``min_free_bytes`` are free on the disk.
+        Samples are kept only while ``min_free_bytes`` are free on the disk, and as long as ``retention``
+        says.
 
         Raises:
             StoreError: not writable, no such folder, not ours, made by a newer lowmaf, or in use.
@@ -101,13 +112,18 @@ class Store(StoreReader):
             except sqlite3.Error as error:
                 raise StoreError(f"{path}: {error_words(error)}") from None
             writer = StoreWriter(
-                writing, path, commit_interval_s=commit_interval_s, min_free_bytes=min_free_bytes
+                writing,
+                path,
+                commit_interval_s=commit_interval_s,
+                min_free_bytes=min_free_bytes,
+                retention=retention,
             )
             opened.push_async_callback(writer.close)
             snapshots = SnapshotTaker(path, min_free_bytes=min_free_bytes, committed=writer.flush)
             opened.push_async_callback(snapshots.close)
             store = cls(path, reading, writer, snapshots)
             store._opening_notices = notices
+            store.announce = lock.announce
             store._table = await store.newest_table()
             store._last_table_revision = await store.last_table_revision()
             store._last_session = await store.last_session()
@@ -309,6 +325,7 @@ class Store(StoreReader):
             "last_commit_ms": None if writer.last_commit_s is None else writer.last_commit_s * 1e3,
             "samples_pending": writer.pending.sample_count,
             "samples_dropped": writer.pending.dropped,
+            "old_samples_dropped": writer.old_samples.dropped,
             "notices": [{"code": notice.code, "message": notice.message} for notice in self.notices],
         }
 
@@ -345,3 +362,7 @@ def _size(path: Path, suffix: str) -> int:
         return path.with_name(path.name + suffix).stat().st_size
     except OSError:
         return 0
+
+
+def _nobody_asks(_: str) -> None:
+    """Before the database is locked nobody can find it in use."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,18 +120,17 @@ class _Recovery:
             for table in learned:
                 self._take(damaged, table)
             self._take_sequence(damaged)
-            epoch_known = "meta" not in damaged.incomplete
             left_out = self._take_samples(damaged)
-            missing = damaged.incomplete - {"sqlite_sequence"}
+            missing = damaged.incomplete
         sentences = [f"Recovered from it: {self._words(self._had)}."]
-        if lost := missing & set(learned):
-            sentence, from_snapshot = self._take_snapshot(lost)
-            sentences.append(sentence)
-            epoch_known = epoch_known or from_snapshot
-        self._settle(epoch_known=epoch_known)
-        self._copy.execute("COMMIT")
-        if named := [_WORDS[table] for table in _WORDS if table in lost | (missing & {LEFT_OUT})]:
+        before = self._had.copy()
+        snapshot = self._take_snapshot(learned, sessions_missing="sessions" in missing)
+        if added := self._had - before:
+            sentences.append(f"Added from {snapshot}: {self._words(added)}.")
+        if named := [words for table, words in _WORDS.items() if table in missing]:
             sentences.append(f"Some {' and '.join(named)} could not be read.")
+        self._settle(epoch_known="meta" not in missing or snapshot is not None)
+        self._copy.execute("COMMIT")
         return " ".join([*sentences, *left_out])
 
     def _words(self, counts: Mapping[str, int]) -> str:
@@ -139,15 +138,16 @@ class _Recovery:
             "nothing"
         )
 
-    def _take(self, source: DamagedFile, table: str) -> int:
-        """Adds the rows that are not here yet; returns how many."""
+    def _take(
+        self, source: DamagedFile, table: str, wanted: Callable[[Mapping[str, Any]], bool] = lambda _: True
+    ) -> None:
+        """Adds the rows that are wanted and not here yet."""
         keys = key_columns(self._copy, table)
         low = {} if keys[0][1] != "INTEGER" else {"low": 0, "high": _LAST_KEY}
-        names = [name for name, _ in keys]
-        rows = source.rows(table, columns(self._copy, table), names, **low)
-        return self._add(table, rows)
+        rows = source.rows(table, columns(self._copy, table), [name for name, _ in keys], **low)
+        self._add(table, filter(wanted, rows))
 
-    def _add(self, table: str, rows: Iterable[Mapping[str, Any]]) -> int:
+    def _add(self, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
         added = 0
         for row in rows:
             sql = f"INSERT OR IGNORE INTO {table} ({', '.join(row)}) VALUES ({', '.join('?' * len(row))})"  # noqa: S608
@@ -156,7 +156,6 @@ class _Recovery:
             except sqlite3.IntegrityError:
                 continue  # a value of a kind that was never written: the row was altered
         self._had[table] += added
-        return added
 
     def _take_sequence(self, source: DamagedFile) -> None:
         for row in source.rows("sqlite_sequence", ("name", "seq"), ("name",)):
@@ -178,17 +177,45 @@ class _Recovery:
                 self._add(LEFT_OUT, [row])
         return []
 
-    def _take_snapshot(self, learned: Iterable[str]) -> tuple[str, bool]:
-        """Adds what is missing from the newest snapshot that can be read; whether that held the epoch."""
+    def _take_snapshot(self, learned: Iterable[str], *, sessions_missing: bool) -> str | None:
+        """Adds what is not here from the newest snapshot that can be read; returns its name.
+
+        Damage may hide rows without a trace, so every table is looked at. A drive that is not here was
+        deleted by the user where nothing of it is left and the drives could all be read.
+        """
+        left = self._copy.execute(
+            "SELECT id FROM sessions UNION SELECT session FROM cell_blocks "
+            "UNION SELECT session FROM verdict_counts"
+        )
+        known = {session for (session,) in left}
         for snapshot in snapshots(self._database):
-            before = self._had.copy()
             with DamagedFile(snapshot) as source:
+                anew = self._learned_anew(source)
+                wanted = {
+                    "sessions": lambda row: sessions_missing or row["id"] in known,
+                    "cell_blocks": lambda row: row["session"] not in anew,  # noqa: B023 - used in this turn
+                }
                 for table in learned:
-                    self._take(source, table)
+                    self._take(source, table, wanted.get(table, lambda _: True))
                 self._take_sequence(source)
                 if "meta" not in source.incomplete:
-                    return f"Added from {snapshot.name}: {self._words(self._had - before)}.", True
-        return "There is no snapshot to add from.", False
+                    return snapshot.name
+        return None
+
+    def _learned_anew(self, snapshot: DamagedFile) -> set[int]:
+        """Drives whose cells were made anew after the snapshot: old and new ones must not be mixed."""
+        kept = {
+            (session, block): crc32
+            for session, block, crc32 in self._copy.execute("SELECT session, block, crc32 FROM cell_blocks")
+        }
+        rows = snapshot.rows(
+            "cell_blocks", columns(self._copy, "cell_blocks"), ("session", "block"), low=0, high=_LAST_KEY
+        )
+        return {
+            row["session"]
+            for row in rows
+            if kept.get((row["session"], row["block"]), row["crc32"]) != row["crc32"]
+        }
 
     def _settle(self, *, epoch_known: bool) -> None:
         """Makes sure that what is missing cannot make what is here say something else."""

@@ -15,6 +15,7 @@ import aiosqlite
 from daemon.store_buffer import PendingWrites
 from daemon.store_opening import error_words, is_disk_full
 from daemon.store_records import StoreError, StoreNotice
+from daemon.store_retention import Retention, SampleDropper
 from daemon.store_rows import Rows, rows_of
 
 STUCK_S = 10.0
@@ -50,11 +51,13 @@ class StoreWriter:
         *,
         commit_interval_s: float,
         min_free_bytes: float,
+        retention: Retention,
     ) -> None:
         self.pending = PendingWrites()
         self.before_commit: Callable[[], None] = _nothing
         self.commits = 0
         self.last_commit_s: float | None = None
+        self.old_samples = SampleDropper(retention)
         self._notices: dict[str, StoreNotice] = {}
         self._connection = connection
         self._path = path
@@ -166,7 +169,8 @@ class StoreWriter:
             else:
                 words = error_words(error)
                 self._note(
-                    "writing_failed", f"Nothing can be written to {self._path}: {words}. It is tried again."
+                    "writing_failed",
+                    f"Nothing can be written to {self._path}: {words}. The table goes on; it is tried again.",
                 )
             return error
         self._notices.pop("writing_failed", None)
@@ -201,6 +205,7 @@ class StoreWriter:
         await executemany(_INSERT_CHUNK, rows.chunks)
         await executemany(_PUT_BLOCK, rows.blocks)
         await executemany(_PUT_COUNT, rows.counts)
+        await self.old_samples.drop(self._connection)
         await execute("COMMIT")
 
     def _has_room(self) -> bool:

@@ -206,6 +206,18 @@ async def test_a_drive_that_was_deleted_does_not_come_back_from_a_snapshot(path:
         assert (towing.name, towing.included) == ("towing", False)
 
 
+async def test_a_drive_that_was_learned_anew_is_not_mixed_with_what_it_was(path: Path) -> None:
+    await fill(path)
+    anew = {(2, block): b"anew" for block in range(3)}
+    without = {key: state for key, state in EVERYTHING.items() if key[0] != 2}
+    async with await Store.open(path, commit_interval_s=NEVER_S) as store:
+        store.write("DELETE FROM cell_blocks WHERE session = 2")
+        store.write_blocks(2, {block: state for (_, block), state in anew.items()})
+    zero(path, leaves(path, "cell_blocks")[-1])
+    async with await Store.open(path) as store:
+        assert await kept(store) == without | anew
+
+
 async def test_where_the_epoch_is_lost_nothing_of_before_counts(path: Path) -> None:
     await fill(path)
     without_snapshots(path)
