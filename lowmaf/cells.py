@@ -56,6 +56,8 @@ SCALARS = (
     "time",
     "time_trim2",
     "lambda_time",
+    "iat_time",  # time with a known intake air temperature
+    "iat",  # time x temperature, °C
 )
 """Then :data:`lowmaf.loop_gain.PRODUCTS` sums of what shows how fast the fuel loop is."""
 _IN_ONES = frozenset({"hits"})
@@ -220,10 +222,12 @@ class Hats:
 
 @dataclass(frozen=True, slots=True)
 class PlainColumns:
-    """What samples measured, shape (n,) each: short + long trim, %, and engine speed, 1/min or NaN."""
+    """What samples measured, shape (n,) each: short + long trim, %; NaN where not known: engine speed,
+    1/min, and intake air temperature, °C."""
 
     trim_pct: Floats
     rpm: Floats
+    iat_c: Floats
 
 
 def hats(axis_v: Floats, maf_v: Floats) -> Hats:
@@ -333,6 +337,8 @@ def _contributions(
         "time": time,
         "time_trim2": time * raw_trim_pct * raw_trim_pct,
         "lambda_time": np.where(seen.lambda_used, time, 0.0),
+        "iat_time": np.where(np.isnan(plain.iat_c), 0.0, time),
+        "iat": time * np.nan_to_num(plain.iat_c),
     }
     return rows, {name: quantised(values) for name, values in scalars.items()}
 

@@ -118,14 +118,15 @@ class Estimator:
         settings = self._settings
         curve = self.solver.solve(evidence.sums, [*evidence.carried, *evidence.collapsed])
         view = evidence.sums.total()
+        stderr = np.hypot(curve.stderr_pct, settings.iat_sd_pct_per_k * self._iat_distance_k(view))
         effective = curve.weight_s / settings.correlation_s
         own = (curve.weight_s >= OWN_EVIDENCE_S) & self._table.takes_samples
-        certain = (curve.stderr_pct < settings.measured_stderr_pct) & (effective >= settings.measured_hits)
+        certain = (stderr < settings.measured_stderr_pct) & (effective >= settings.measured_hits)
         states = _states(own, certain)
         known = np.array([state is not CellState.EMPTY for state in states])
         return Estimate(
             np.where(known, curve.correction_pct, np.nan),
-            np.where(known, curve.stderr_pct, np.nan),
+            np.where(known, stderr, np.nan),
             view.row("hits")[0].astype(np.int64),
             effective,
             states,
@@ -135,6 +136,16 @@ class Estimator:
             drive_next(self._table, curve, view, USUAL.noise, ~(own & certain)),
             compare_after_flash(self.solver, evidence.sums, evidence.collapsed, evidence.carried),
         )
+
+    def _iat_distance_k(self, view: BlockView) -> float:
+        """How far intake air was on average from what the corrections are meant for, K.
+
+        Air that is always colder or hotter shifts the level of all trims, which no sample can tell.
+        """
+        time = float(view.scalar("iat_time")[0])
+        if time <= 0.0:
+            return 0.0
+        return abs(float(view.scalar("iat")[0]) / time - self._settings.iat_reference_c)
 
     def _median_delay(self, weight_s: Floats) -> float | None:
         delay = exhaust_delay_s(self._flow_gs, self._settings)

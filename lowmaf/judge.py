@@ -137,6 +137,7 @@ class Judge:
         plain = PlainColumns(
             (columns["stft_pct"] + columns["ltft_pct"])[usable][first:stop][accepted],
             columns["rpm"][usable][first:stop][accepted],
+            columns["iat_c"][usable][first:stop][accepted],
         )
         return block_sums(
             self._table.cells,

@@ -71,6 +71,15 @@ class CurveSettings:
     model_sd_pct: float = _constant(
         0.3, "%", "error of the method itself, added to every standard error", (0, 10)
     )
+    iat_reference_c: float = _constant(
+        25.0, "°C", "intake air for which the corrections are meant to hold", (-50, 100)
+    )
+    iat_sd_pct_per_k: float = _constant(
+        0.04,
+        "%/K",
+        "how far trims may depend on intake air: widens every standard error by the distance driven at",
+        (0, 1),
+    )
     correlation_s: float = _constant(
         4.6, "s", "time after which a trim is fresh evidence (measured on a real drive)", (0.01, 600)
     )
