@@ -81,7 +81,8 @@ class BytePort(ABC):
 class ByteLink(BytePort):
     """One open file descriptor. Belongs to the event loop it was made in; :meth:`close` must be called.
 
-    ``opened_s`` is the clock's time of its making. With a ``recorder`` what is written and read is recorded, in the pieces in which it is taken.
+    ``opened_s`` is the clock's time of its making. With a ``recorder`` what is written and read is
+    recorded, in the pieces in which it is taken.
     """
 
     def __init__(

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing, closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import can
@@ -16,8 +17,8 @@ from drivers.batches import batch_of
 from drivers.can_link import CanLink, NoAnswerError, RefusedError
 from drivers.can_port import CanPort, LinkStoppedError
 from drivers.clock import Clock
-from drivers.handoff import EndOfItemsError, Handoff
-from drivers.links import LIVE, Links
+from drivers.handoff import Handoff, from_thread
+from drivers.links import LIVE, CanPlace, Links
 from drivers.options import option, parse_options
 from drivers.recording import Note
 from drivers.slcan_bus import check_place
@@ -25,7 +26,6 @@ from lowmaf.samples import SampleBatch
 
 _DELIVER_S = 0.04  # wall time over which samples are gathered into one batch
 _QUEUE_BATCHES = 256
-_JOIN_S = 1.0
 _LATE_PERIODS = 5.0  # a poll so late has lost its place; smaller delays are caught up with
 
 
@@ -100,44 +100,20 @@ class PolledCan(ABC):
 
     async def batches(self) -> AsyncGenerator[SampleBatch, None]:
         handoff: Handoff[SampleBatch] = Handoff(_QUEUE_BATCHES, lossless=self._links.can_wait)
-        stop = threading.Event()
-        thread = threading.Thread(target=self._read, args=(handoff, stop), name=self.name, daemon=True)
-        thread.start()
-        try:
-            while True:
-                yield await handoff.get()
+        async with aclosing(from_thread(handoff, partial(self._read, handoff), self.name)) as batches:
+            async for batch in batches:
                 self.counts.dropped_batches = handoff.dropped
-        except EndOfItemsError:
-            return
-        finally:
-            stop.set()
-            handoff.abandon()
-            try:
-                async with asyncio.timeout(_JOIN_S):
-                    await handoff.ended.wait()
-            except TimeoutError:
-                pass  # a backend hangs in a call; the thread is a daemon and holds nothing of ours
-            finally:
-                thread.join(0.05)
+                yield batch
 
     def _read(self, handoff: Handoff[SampleBatch], stop: threading.Event) -> None:
         """The thread: opens the bus, polls, and closes the bus whatever happens."""
         options = self.options
-        try:
-            port = self._links.can(options.interface, options.channel, options.bitrate, self._clock, stop)
-            try:
-                link = CanLink(port, options.request_id, options.response_id, timeout_s=options.timeout_s)
-                self.reading = self._found(link, port)
-                port.note(Note.IDENTIFIED, self.describe())
-                Polling(options, self.counts, port, reading=self.reading, handoff=handoff, stop=stop).run()
-            finally:
-                port.close()
-        except LinkStoppedError:
-            handoff.close()
-        except Exception as error:  # noqa: BLE001 - raised again where the samples are awaited
-            handoff.close(error)
-        else:
-            handoff.close()
+        place = CanPlace(options.interface, options.channel, options.bitrate)
+        with suppress(LinkStoppedError), closing(self._links.can(place, self._clock, stop)) as port:
+            link = CanLink(port, options.request_id, options.response_id, timeout_s=options.timeout_s)
+            self.reading = self._found(link, port)
+            port.note(Note.IDENTIFIED, self.describe())
+            Polling(options, self.counts, port, reading=self.reading, handoff=handoff, stop=stop).run()
 
     def _found(self, link: CanLink, port: CanPort) -> Reading:
         options = self.options

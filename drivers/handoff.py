@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
+from collections.abc import AsyncGenerator, Callable
 from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
+
+_JOIN_S = 1.0
 
 
 class EndOfItemsError(Exception):
@@ -89,3 +92,39 @@ class Handoff(Generic[Item]):
         except RuntimeError:
             # the loop is closed: nobody is left to be told
             return
+
+
+async def from_thread(
+    handoff: Handoff[Item], read: Callable[[threading.Event], None], name: str
+) -> AsyncGenerator[Item, None]:
+    """What a new thread puts into ``handoff`` by ``read``, until it returns; what it raises is raised here.
+
+    ``read`` is given an event that is set when nobody takes any more.
+    """
+    stop = threading.Event()
+
+    def run() -> None:
+        try:
+            read(stop)
+        except Exception as error:  # noqa: BLE001 - raised again where the items are awaited
+            handoff.close(error)
+        else:
+            handoff.close()
+
+    thread = threading.Thread(target=run, name=name, daemon=True)
+    thread.start()
+    try:
+        while True:
+            yield await handoff.get()
+    except EndOfItemsError:
+        return
+    finally:
+        stop.set()
+        handoff.abandon()
+        try:
+            async with asyncio.timeout(_JOIN_S):
+                await handoff.ended.wait()
+        except TimeoutError:
+            pass  # a backend hangs in a call; the thread is a daemon and holds nothing of ours
+        finally:
+            thread.join(0.05)

@@ -13,6 +13,15 @@ from drivers.clock import Clock
 from drivers.recorder import RecordingSettings, started
 
 
+@dataclass(frozen=True, slots=True)
+class CanPlace:
+    """Where a CAN bus is had: python-can's interface, its channel, and the bitrate (0: as it is set)."""
+
+    interface: str
+    channel: str
+    bitrate: int
+
+
 class Links(Protocol):
     """Opens the links of a driver; every method raises DeviceUnavailableError where there is none."""
 
@@ -21,13 +30,11 @@ class Links(Protocol):
         """Whether nothing is lost when nobody reads for a while."""
         ...
 
-    def serial(self, port: str, baudrate: int, clock: Clock) -> BytePort: ...
+    def serial(self, port: str, baudrate: int, clock: Clock, /) -> BytePort: ...
 
-    async def tcp(self, host: str, port: int, clock: Clock) -> BytePort: ...
+    async def tcp(self, host: str, port: int, clock: Clock, /) -> BytePort: ...
 
-    def can(
-        self, interface: str, channel: str, bitrate: int, clock: Clock, stop: threading.Event
-    ) -> CanPort: ...
+    def can(self, place: CanPlace, clock: Clock, stop: threading.Event, /) -> CanPort: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +57,9 @@ class LiveLinks:
         link.recorder = started(self.recording, f"{host}:{port}")
         return link
 
-    def can(self, interface: str, channel: str, bitrate: int, clock: Clock, stop: threading.Event) -> CanPort:
-        bus = open_bus(interface, channel, bitrate)
-        return BusPort(bus, clock, stop=stop, recorder=started(self.recording, channel))
+    def can(self, place: CanPlace, clock: Clock, stop: threading.Event) -> CanPort:
+        bus = open_bus(place.interface, place.channel, place.bitrate)
+        return BusPort(bus, clock, stop=stop, recorder=started(self.recording, place.channel))
 
 
 LIVE = LiveLinks()

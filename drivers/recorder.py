@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -23,12 +24,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RecordingSettings:
-    """Where recordings of a driver go, how many bytes they may take together, and what their header tells."""
+    """Where recordings of a driver go, how many bytes they may take together, and what their header tells.
+
+    Files in ``beside`` (a definition) are needed to replay them, and copied into the folder.
+    """
 
     folder: Path
     limit_bytes: int
     driver: str
     header: Mapping[str, str] = field(default_factory=dict)
+    beside: tuple[Path, ...] = ()
 
 
 class Recorder:
@@ -51,6 +56,9 @@ class Recorder:
         self._stop = threading.Event()
         now = datetime.now(UTC)
         settings.folder.mkdir(parents=True, exist_ok=True)
+        for needed in settings.beside:
+            if needed.resolve().parent != settings.folder.resolve():
+                shutil.copyfile(needed, settings.folder / needed.name)
         self.path, self._file = _created(settings, now)
         self._others = self._recordings()
         header = {

@@ -11,6 +11,7 @@ from drivers.clock import Clock
 from drivers.options import nearest
 
 if TYPE_CHECKING:
+    from drivers.links import Links
     from drivers.wideband import Wideband
 
 DRIVERS: Mapping[str, tuple[str, str]] = {
@@ -18,9 +19,13 @@ DRIVERS: Mapping[str, tuple[str, str]] = {
     "ssm-can": ("drivers.ssm_can", "SsmCan"),
     "obd-can": ("drivers.obd_can", "ObdCan"),
     "elm327": ("drivers.elm327", "Elm327"),
+    "replay": ("drivers.replay", "Replay"),
     "simulator": ("drivers.simulator.source", "Simulator"),
 }
 """Module and class of every driver; the class is called with the options and a clock."""
+
+RECORDED = frozenset({"ssm-kline", "ssm-can", "obd-can", "elm327"})
+"""Drivers whose link can be recorded; their class takes the links as well."""
 
 SECOND_SOURCES: Mapping[str, tuple[str, str]] = {
     "wideband": ("drivers.wideband", "Wideband"),
@@ -34,8 +39,10 @@ OWN_TIME = frozenset({"simulator", "replay"})
 """Drivers whose samples are not of now: nothing else that is measured now can be laid over them."""
 
 
-def create(name: str, options: Mapping[str, object], clock: Clock) -> Driver:
+def create(name: str, options: Mapping[str, object], clock: Clock, links: Links | None = None) -> Driver:
     """A driver that has checked its options and opened nothing.
+
+    ``links`` opens its link, for drivers in :data:`RECORDED`; without, it is one to a device.
 
     Raises:
         DriverOptionError: no driver of this name, or an option it does not have or allow.
@@ -45,7 +52,8 @@ def create(name: str, options: Mapping[str, object], clock: Clock) -> Driver:
     if name not in DRIVERS:
         raise DriverOptionError(f"no driver {name!r}{nearest(name, DRIVERS)}; known: {', '.join(DRIVERS)}")
     module, kind = DRIVERS[name]
-    return cast(Driver, getattr(importlib.import_module(module), kind)(options, clock))
+    more = () if links is None else (links,)
+    return cast(Driver, getattr(importlib.import_module(module), kind)(options, clock, *more))
 
 
 def create_second(name: str, options: Mapping[str, object], clock: Clock) -> Wideband:

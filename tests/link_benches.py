@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -57,10 +58,10 @@ class Once:
 
 
 @contextmanager
-def can_bench(faults: LinkFaults) -> Iterator[Bench]:
+def can_bench(faults: LinkFaults, clock: Clock | None = None) -> Iterator[Bench]:
     """A bus with an ECU on it."""
     channel = f"bench-{uuid.uuid4().hex}"
-    ecu = SimulatedEcu(open_bus("virtual", channel, 0), idling_car(), standing(), faults=faults)
+    ecu = SimulatedEcu(open_bus("virtual", channel, 0), idling_car(), clock or standing(), faults=faults)
     ecu.start()
     stop = Once(ecu.stop)
     try:
@@ -72,10 +73,10 @@ def can_bench(faults: LinkFaults) -> Iterator[Bench]:
 
 
 @contextmanager
-def kline_bench(faults: LinkFaults) -> Iterator[Bench]:
+def kline_bench(faults: LinkFaults, clock: Clock | None = None) -> Iterator[Bench]:
     """A cable with an ECU on it, twenty-four times as fast as a real one."""
     port = PtyPort()
-    ecu = KlineEcu(port, EcuAnswers(idling_car(), standing()), baudrate=115_200, faults=faults)
+    ecu = KlineEcu(port, EcuAnswers(idling_car(), clock or standing()), baudrate=115_200, faults=faults)
     ecu.start()
     stop = Once(ecu.stop)
     try:
@@ -85,11 +86,11 @@ def kline_bench(faults: LinkFaults) -> Iterator[Bench]:
 
 
 @contextmanager
-def elm_bench(faults: LinkFaults) -> Iterator[Bench]:
+def elm_bench(faults: LinkFaults, clock: Clock | None = None) -> Iterator[Bench]:
     """An adapter, quicker than real ones."""
     port = PtyPort()
     habits = ElmHabits(latency_s=0.002, settle_s=0.002)
-    adapter = ElmAdapter(port, EcuAnswers(idling_car(), standing()), habits, faults)
+    adapter = ElmAdapter(port, EcuAnswers(idling_car(), clock or standing()), habits, faults)
     adapter.start()
     stop = Once(adapter.stop)
     try:
@@ -104,13 +105,30 @@ def simulator_bench(faults: LinkFaults) -> Iterator[Bench]:
     yield Bench({"speed": 20.0, "ect_start_c": 85.0}, unplug=lambda: None)
 
 
-BENCHES: Mapping[str, Callable[[LinkFaults], AbstractContextManager[Bench]]] = {
+@contextmanager
+def replay_bench(faults: LinkFaults) -> Iterator[Bench]:
+    """A log of a car that idles for a minute."""
+    assert faults is NO_FAULTS
+    rows = [f"{100 * row},{row % 3 - 1},2.34,8,0.98,3.{row % 10},750,{ECT_C:.0f}" for row in range(600)]
+    header = (
+        "Time (msec),A/F Correction #1 (%),A/F Learning #1 (%),CL/OL Fueling* (status),"
+        "Mass Airflow Sensor Voltage (V),Mass Airflow (g/s),Engine Speed (rpm),Coolant Temperature (C)"
+    )
+    with tempfile.NamedTemporaryFile("w", suffix=".csv") as log:
+        log.write("\n".join([header, *rows, ""]))
+        log.flush()
+        yield Bench({"file": log.name, "speed": 20.0}, unplug=lambda: None)
+
+
+BENCHES: Mapping[str, Callable[..., AbstractContextManager[Bench]]] = {
     "ssm-kline": kline_bench,
     "ssm-can": can_bench,
     "obd-can": can_bench,
     "elm327": elm_bench,
+    "replay": replay_bench,
     "simulator": simulator_bench,
 }
+"""Benches by driver, made with faults and, on a link, the clock of the car."""
 
 ABSENT: Mapping[str, Options] = {
     "ssm-kline": {"port": "/dev/nosuchport7"},
@@ -120,4 +138,4 @@ ABSENT: Mapping[str, Options] = {
 }
 """Options that name a device that is not there."""
 
-NEEDS_NO_DEVICE = frozenset({"simulator"})
+NEEDS_NO_DEVICE = frozenset({"replay", "simulator"})

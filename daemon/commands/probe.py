@@ -11,6 +11,8 @@ from pathlib import Path
 
 from daemon.config import load_config
 from daemon.errors import UsageError, WorkError
+from daemon.planning import links_of
+from daemon.record_option import add_record, with_record
 from drivers.base import Driver, DriverError
 from drivers.clock import WallClock
 from drivers.registry import create
@@ -26,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seconds", type=float, default=3.0, metavar="N", help="how long samples are taken (3)"
     )
+    add_record(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -37,8 +40,8 @@ def run(options: argparse.Namespace) -> int:
     """
     if not 0.0 < options.seconds <= 3600.0:
         raise UsageError(f"--seconds {options.seconds:g} is impossible: allowed are above 0 to 3600")
-    source = load_config(options.config, os.environ).source
-    driver = create(source.driver, source.options, WallClock())
+    config = with_record(load_config(options.config, os.environ), options)
+    driver = create(config.source.driver, config.source.options, WallClock(), links_of(config))
     try:
         batch = asyncio.run(_taken(driver, options.seconds))
     except DriverError as error:

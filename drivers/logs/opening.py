@@ -1,4 +1,4 @@
-"""Any recorded drive, opened by what it is: a text log, or a recording of a CAN bus."""
+"""Any recorded drive, opened by what it is: a text log, a CAN recording, or a raw recording of a link."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from drivers.logs.can_sniff import can_format
 from drivers.logs.finer_volts import FinerVolts
 from drivers.logs.reader import LogReader
 from drivers.logs.recorded_drive import RecordedDrive
+from drivers.recording import is_recording
 from lowmaf.maf_table import MafTable
 
 
@@ -27,8 +28,12 @@ def open_log(
     """A recorded drive; the arguments are those of :class:`LogReader`. Nothing is read yet but its start.
 
     With a ``maf_table`` that has flow, coarse MAF volts are refined where the log has finer g/s.
-    What decodes CAN is loaded only where it is needed.
+    What decodes CAN is loaded only where it is needed. A raw recording of ours gives the samples that
+    it gave live, as they are.
     """
+    if isinstance(source, Path) and is_recording(source):
+        module = importlib.import_module("drivers.logs.raw_recording")
+        return cast(RecordedDrive, module.RawRecording(source, name, require_flag=require_flag))
     kind = can_format(source) if isinstance(source, Path) else None
     drive: RecordedDrive
     if kind is not None:
