@@ -10,8 +10,7 @@ from drivers.can_polling import CanOptions, PolledCan, Reading
 from drivers.clock import Clock
 from drivers.links import LIVE, Links
 from drivers.options import option
-from drivers.ssm_definition import check_file
-from drivers.ssm_reader import DEFINITION_WORDS, NO_DEFINITION, ReadingPlan, SsmReader
+from drivers.ssm_reader import DEFINITION_WORDS, NO_DEFINITION, ReadingPlan, SsmReader, definition_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +31,7 @@ class SsmCan(PolledCan):
     def __init__(self, options: Mapping[str, object], clock: Clock, links: Links = LIVE) -> None:
         super().__init__(options, clock, links)
         assert isinstance(self.options, SsmCanOptions)
-        self._definition = self.options.definition
-        if self._definition != NO_DEFINITION:
-            check_file(self.name, self._definition)
+        self._definition = definition_file(self.name, self.options.definition)
 
     def find(self, link: CanLink) -> Reading:
         reader = SsmReader(link)

@@ -142,39 +142,46 @@ class NegativeReply:
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One standard value: first ``address``, ``length`` in bytes (big-endian), capability bit.
+    """One value: first ``address`` and ``length`` in bytes.
 
-    ``decode`` turns the raw integer into the unit of ``channel`` (see ``lowmaf.samples.CHANNELS``).
+    ``decode`` turns the raw integer (big-endian) into the unit of ``channel`` (see
+    ``lowmaf.samples.CHANNELS``); it may be out of range, or NaN.
     """
 
     channel: str
     address: int
     length: int
     decode: Callable[[int], float]
-    index: int
-    bit: int
 
     @property
     def addresses(self) -> tuple[int, ...]:
         return tuple(range(self.address, self.address + self.length))
 
 
+@dataclass(frozen=True, slots=True)
+class StandardParameter(Parameter):
+    """A value that has the same address in every ECU; ``bit`` of byte ``index`` says whether it is there."""
+
+    index: int
+    bit: int
+
+
 def _trim(raw: int) -> float:
     return (raw - 128) * 100.0 / 128.0
 
 
-PARAMETERS: tuple[Parameter, ...] = (
-    Parameter("maf_v", 0x1D, 1, lambda raw: raw / 50.0, 10, 6),
-    Parameter("maf_gs", 0x13, 2, lambda raw: raw / 100.0, 9, 4),
-    Parameter("stft_pct", 0x09, 1, _trim, 8, 5),
-    Parameter("ltft_pct", 0x0A, 1, _trim, 8, 4),
-    Parameter("rpm", 0x0E, 2, lambda raw: raw / 4.0, 8, 0),
-    Parameter("throttle_pct", 0x15, 1, lambda raw: raw * 100.0 / 255.0, 9, 3),
-    Parameter("speed_kmh", 0x10, 1, float, 9, 7),
-    Parameter("map_kpa", 0x0D, 1, lambda raw: raw * 37.0 / 255.0 * 6.894757, 8, 1),
-    Parameter("iat_c", 0x12, 1, lambda raw: raw - 40.0, 9, 5),
-    Parameter("ect_c", 0x08, 1, lambda raw: raw - 40.0, 8, 6),
-    Parameter("lambda_", 0x46, 1, lambda raw: raw / 128.0, 15, 5),
+PARAMETERS: tuple[StandardParameter, ...] = (
+    StandardParameter("maf_v", 0x1D, 1, lambda raw: raw / 50.0, 10, 6),
+    StandardParameter("maf_gs", 0x13, 2, lambda raw: raw / 100.0, 9, 4),
+    StandardParameter("stft_pct", 0x09, 1, _trim, 8, 5),
+    StandardParameter("ltft_pct", 0x0A, 1, _trim, 8, 4),
+    StandardParameter("rpm", 0x0E, 2, lambda raw: raw / 4.0, 8, 0),
+    StandardParameter("throttle_pct", 0x15, 1, lambda raw: raw * 100.0 / 255.0, 9, 3),
+    StandardParameter("speed_kmh", 0x10, 1, float, 9, 7),
+    StandardParameter("map_kpa", 0x0D, 1, lambda raw: raw * 37.0 / 255.0 * 6.894757, 8, 1),
+    StandardParameter("iat_c", 0x12, 1, lambda raw: raw - 40.0, 9, 5),
+    StandardParameter("ect_c", 0x08, 1, lambda raw: raw - 40.0, 8, 6),
+    StandardParameter("lambda_", 0x46, 1, lambda raw: raw / 128.0, 15, 5),
 )
 """Standard parameters that are channels of ours; trims are those of the first bank."""
 

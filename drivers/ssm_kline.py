@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,14 +17,21 @@ from drivers.kline_link import KlineLink
 from drivers.links import LIVE, Links
 from drivers.options import option, parse_options
 from drivers.recording import Note
-from drivers.ssm_definition import check_file
-from drivers.ssm_frames import READ_REPLY, InitReply, ReadReply, ReadRequest
+from drivers.ssm_ecu_parameters import ecu_parameters, fitting
+from drivers.ssm_frames import (
+    FUEL_LOOP_ADDRESSES,
+    PARAMETERS,
+    READ_REPLY,
+    InitReply,
+    ReadReply,
+    ReadRequest,
+)
 from drivers.ssm_reader import (
     DEFINITION_WORDS,
     NO_DEFINITION,
     ReadingPlan,
-    chosen_parameters,
-    fuel_loop_address,
+    chosen_channels,
+    definition_file,
     require_enough,
 )
 from lowmaf.samples import SampleBatch
@@ -68,9 +76,8 @@ class SsmKline:
 
     def __init__(self, options: Mapping[str, object], clock: Clock, links: Links = LIVE) -> None:
         self.options = parse_options(SsmKlineOptions, self.name, options)
-        self._parameters = chosen_parameters(self.name, self.options.channels)
-        if self.options.definition != NO_DEFINITION:
-            check_file(self.name, self.options.definition)
+        self._channels = chosen_channels(self.name, self.options.channels)
+        self._definition = definition_file(self.name, self.options.definition)
         self.counts = LinkCounts()
         self._clock = clock
         self._links = links
@@ -90,7 +97,7 @@ class SsmKline:
         last_s = 0.0
         with closing(self._links.serial(options.port, options.baudrate, clock)) as port:
             link = KlineLink(port, clock, options.baudrate)
-            plan = self._plan = self._plan_for(await self._identify(link, port))
+            plan = self._plan = await self._plan_for(await self._identify(link, port))
             port.note(Note.IDENTIFIED, self.describe())
             sampling = _Sampling(link, plan, self.counts, options.timeout_s, continuous=self._continuous)
             try:
@@ -131,11 +138,16 @@ class SsmKline:
                         f"Is the ignition on, is it an SSM2 car (about 1999 to 2014)?"
                     ) from error
 
-    def _plan_for(self, init: InitReply) -> ReadingPlan:
-        parameters = tuple(p for p in self._parameters if init.supports(p.index, p.bit))
-        require_enough(init.ecu_id, parameters)
-        address = fuel_loop_address(init.ecu_id, self.options.definition)
-        return ReadingPlan(init.ecu_id, parameters, address, asks_obd=False)
+    async def _plan_for(self, init: InitReply) -> ReadingPlan:
+        """What is read. The line is slow, so an ECU's own parameters are only where a definition is named."""
+        offered = tuple(p for p in PARAMETERS if init.supports(p.index, p.bit))
+        standard = tuple(p for p in offered if p.channel in self._channels)
+        require_enough(init.ecu_id, standard)
+        if self._definition is None:
+            return ReadingPlan(init.ecu_id, standard, FUEL_LOOP_ADDRESSES.get(init.ecu_id), asks_obd=False)
+        known = await asyncio.to_thread(ecu_parameters, init.ecu_id, self._definition)
+        own = fitting(standard, [p for p in known.parameters if p.channel in self._channels])
+        return ReadingPlan(init.ecu_id, standard, known.loop_address, False, own, known.left_out)
 
 
 class _Sampling:

@@ -6,14 +6,15 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from drivers.base import DeviceUnavailableError, DriverOptionError, FrameError
 from drivers.can_link import CanLink, NoAnswerError, RefusedError
 from drivers.obd_frames import FUEL_STATUS, CurrentDataReply, CurrentDataRequest, fuel_loop
 from drivers.options import nearest
-from drivers.ssm_definition import loop_address
+from drivers.ssm_definition import CHANNEL_OF, LOOP
+from drivers.ssm_ecu_parameters import ecu_parameters, fitting
 from drivers.ssm_frames import (
-    FUEL_LOOP_ADDRESSES,
     PARAMETERS,
     InitReply,
     InitRequest,
@@ -25,28 +26,35 @@ from lowmaf.samples import CHANNELS
 
 NAN = math.nan
 NO_DEFINITION = "none"
-DEFINITION_WORDS = (
-    "RomRaider logger definition (XML), for ECUs whose loop state lowmaf does not know where to find; "
-    "none: without"
-)
+_STEPS = {"stft_pct": 0.79, "ltft_pct": 0.79, "lambda_": 0.0079}
+"""A step of the standard byte, and a little more for rounding."""
+_NO_LOOP = "name a logger definition that knows this ECU as [vehicle] ecu_definition"
+DEFINITION_WORDS = "RomRaider logger definition (XML), from [vehicle] ecu_definition; none: without"
 
 
 @dataclass(frozen=True)
 class ReadingPlan:
     """What is asked for every sample, all in one request so that all is of one moment.
 
+    ``parameters`` are standard ones and ``own`` those at addresses of this ECU alone. An own value that
+    has a standard one beside it counts where the two are less than a step of the standard byte apart,
+    otherwise the standard one does: an address that is another ROM's can do no harm.
+
     ``loop_address`` is the RAM address of the loop state, or None; ``asks_obd`` says that the
-    state comes from OBD PID 03 instead. With neither the channel ``fuel_loop`` is not delivered.
+    state comes from OBD PID 03 instead. With neither the channel ``fuel_loop`` is not delivered, and
+    no sample can count. ``left_out`` are parameters that the definition has and that cannot be used.
     """
 
     ecu_id: str
     parameters: tuple[Parameter, ...]
     loop_address: int | None
     asks_obd: bool
+    own: tuple[Parameter, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @cached_property
     def request(self) -> ReadRequest:
-        addresses = [address for parameter in self.parameters for address in parameter.addresses]
+        addresses = [address for parameter in self.read for address in parameter.addresses]
         if self.loop_address is not None:
             addresses.append(self.loop_address)
         return ReadRequest(tuple(addresses))
@@ -56,9 +64,14 @@ class ReadingPlan:
         return self.request.to_bytes()
 
     @cached_property
+    def read(self) -> tuple[Parameter, ...]:
+        """All parameters in the order of the request; the state of the loop follows them."""
+        return self.parameters + self.own
+
+    @cached_property
     def channels(self) -> tuple[str, ...]:
-        """Channels of a sample, in the order of its values; engine load is derived."""
-        names = [parameter.channel for parameter in self.parameters]
+        """Channels of a sample, in the order of its values; engine load is derived where it is not read."""
+        names = list(dict.fromkeys(parameter.channel for parameter in self.read))
         if self.loop_address is not None or self.asks_obd:
             names.append("fuel_loop")
         if self.load_of is not None:
@@ -67,23 +80,29 @@ class ReadingPlan:
 
     @cached_property
     def load_of(self) -> tuple[int, int] | None:
-        """Where air flow and engine speed stand among the parameters, or None where one is missing."""
-        names = [parameter.channel for parameter in self.parameters]
-        return (names.index("maf_gs"), names.index("rpm")) if {"maf_gs", "rpm"} <= set(names) else None
+        """Where air flow and engine speed stand among the values, where load has to be made of them."""
+        names = [parameter.channel for parameter in self.read]
+        if "load_g_rev" in names or not {"maf_gs", "rpm"} <= set(names):
+            return None
+        return names.index("maf_gs"), names.index("rpm")
 
     def values(self, raw: bytes, obd_state: float = NAN) -> list[float]:
         """Values in the order of :attr:`channels` from a reply's bytes; NaN where one is impossible.
 
         ``obd_state`` is the loop state from OBD, for a plan that asks for it.
         """
-        values = []
+        found: dict[str, float] = {}
         at = 0
-        for parameter in self.parameters:
+        for parameter in self.read:
             end = at + parameter.length
             channel = CHANNELS[parameter.channel]
             value = parameter.decode(int.from_bytes(raw[at:end], "big"))
-            values.append(value if channel.low <= value <= channel.high else NAN)
             at = end
+            if channel.name not in found:
+                found[channel.name] = value if channel.low <= value <= channel.high else NAN
+            elif abs(value - found[channel.name]) < _STEPS[channel.name]:
+                found[channel.name] = value
+        values = list(found.values())
         if self.loop_address is not None:
             values.append(fuel_loop(raw[at]))
         elif self.asks_obd:
@@ -100,21 +119,27 @@ class ReadingPlan:
 
     @property
     def words(self) -> str:
-        """Where the loop state comes from."""
+        """Where the loop state comes from, what else is read from memory, and what is not."""
         if self.loop_address is not None:
-            return f"loop state from RAM {self.loop_address:06X}"
-        return "loop state from OBD PID 03" if self.asks_obd else "no loop state"
+            words = f"loop state from RAM {self.loop_address:06X}"
+        elif self.asks_obd:
+            words = "loop state from OBD PID 03"
+        else:
+            words = f"no loop state, so no sample can count: {_NO_LOOP}"
+        words += f", {', '.join(parameter.channel for parameter in self.own)} from RAM" if self.own else ""
+        return words + (f"; left out: {'; '.join(self.left_out)}" if self.left_out else "")
 
 
-def chosen_parameters(driver: str, names: str) -> tuple[Parameter, ...]:
-    """The standard parameters in a list of channels separated by commas; ``all`` is every one.
+def chosen_channels(driver: str, names: str) -> frozenset[str]:
+    """The channels in a list separated by commas; ``all`` is every one that an ECU can have.
 
     Raises:
         DriverOptionError: a channel that is none of them, or too few for samples to be made of.
     """
+    known = dict.fromkeys((*(p.channel for p in PARAMETERS), *CHANNEL_OF.values()))
+    del known[LOOP]  # always read
     if names.strip() == "all":
-        return PARAMETERS
-    known = {parameter.channel: parameter for parameter in PARAMETERS}
+        return frozenset(known)
     wanted = [name.strip() for name in names.split(",")]
     for name in wanted:
         if name not in known:
@@ -126,17 +151,21 @@ def chosen_parameters(driver: str, names: str) -> tuple[Parameter, ...]:
         raise DriverOptionError(
             f"driver {driver}, option channels: met {names!r}; stft_pct and maf_v or maf_gs are needed"
         )
-    return tuple(parameter for name, parameter in known.items() if name in wanted)
+    return frozenset(wanted)
 
 
-def fuel_loop_address(ecu_id: str, definition: str) -> int | None:
-    """Where this ECU keeps the state of its fuel loop, from the definition file or our own few; else None.
+def definition_file(driver: str, definition: str) -> Path | None:
+    """The definition that the options name; None for none. It is read when the ECU is known.
 
     Raises:
-        DeviceUnavailableError: the file cannot be read.
+        DriverOptionError: there is no such file.
     """
-    found = loop_address(definition, ecu_id) if definition != NO_DEFINITION else None
-    return FUEL_LOOP_ADDRESSES.get(ecu_id) if found is None else found
+    if definition == NO_DEFINITION:
+        return None
+    path = Path(definition)
+    if not path.is_file():
+        raise DriverOptionError(f"driver {driver}, option definition: {path}: no such file")
+    return path
 
 
 def require_enough(ecu_id: str, parameters: Iterable[Parameter]) -> None:
@@ -167,20 +196,24 @@ class SsmReader:
         """
         return InitReply.from_bytes(self._link.ask(InitRequest().to_bytes()).payload)
 
-    def plan(self, init: InitReply, definition: str = NO_DEFINITION) -> ReadingPlan:
+    def plan(self, init: InitReply, definition: Path | None = None) -> ReadingPlan:
         """What this ECU lets us read. Each parameter that it refuses is left out.
 
         Raises:
-            DeviceUnavailableError: too little for a sample: no trim, or no air flow.
+            DeviceUnavailableError: too little for a sample: no trim, or no air flow; or the definition
+                cannot be used.
         """
-        parameters = tuple(p for p in PARAMETERS if init.supports(p.index, p.bit))
-        if parameters and not self._reads(*(address for p in parameters for address in p.addresses)):
-            parameters = tuple(p for p in parameters if self._reads(*p.addresses))
-        require_enough(init.ecu_id, parameters)
-        address = fuel_loop_address(init.ecu_id, definition)
+        standard = tuple(p for p in PARAMETERS if init.supports(p.index, p.bit))
+        if standard and not self._reads(*(address for p in standard for address in p.addresses)):
+            standard = tuple(p for p in standard if self._reads(*p.addresses))
+        require_enough(init.ecu_id, standard)
+        known = ecu_parameters(init.ecu_id, definition)
+        address = known.loop_address
         if address is not None and not self._reads(address):
             address = None
-        return ReadingPlan(init.ecu_id, parameters, address, address is None and self._has_fuel_status())
+        own = fitting(standard, [p for p in known.parameters if self._gives(p)])
+        asks_obd = address is None and self._has_fuel_status()
+        return ReadingPlan(init.ecu_id, standard, address, asks_obd, own, known.left_out)
 
     def sample(self, plan: ReadingPlan) -> tuple[float, list[float]]:
         """Time, s, and values in the order of ``plan.channels``; NaN where a value is impossible.
@@ -203,6 +236,13 @@ class SsmReader:
         except (RefusedError, NoAnswerError, FrameError):
             return False
         return True
+
+    def _gives(self, parameter: Parameter) -> bool:
+        """Whether the ECU answers a read of this one; samples can do without."""
+        try:
+            return self._reads(*parameter.addresses)
+        except (NoAnswerError, FrameError):
+            return False
 
     def _reads(self, *addresses: int) -> bool:
         """Whether the ECU lets these addresses be read."""

@@ -6,7 +6,7 @@ import asyncio
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 
 import can
@@ -150,8 +150,12 @@ VALUES = {0x1D: 0x50, 0x13: 0x01, 0x14: 0x90, 0x09: 0x84, 0x0A: 0x7C, 0x0E: 0x0B
           0x10: 0x00, 0x12: 0x3C, 0x08: 0x7D, 0x0D: 0x46, 0x46: 0x80, 0x021054: 0x02}  # fmt: skip
 
 
-def values_of(request: bytes) -> bytes:
-    return b"\xe8" + bytes(VALUES[address] for address in ReadRequest.from_bytes(request).addresses)
+def values_of(request: bytes, values: Mapping[int, int] = VALUES) -> bytes:
+    """The bytes asked for; a request for any other address is refused."""
+    addresses = ReadRequest.from_bytes(request).addresses
+    if not values.keys() >= set(addresses):
+        return NegativeReply(0xA8, 0x22).to_bytes()
+    return b"\xe8" + bytes(values[address] for address in addresses)
 
 
 def real_ecu(request: bytes) -> list[bytes]:
@@ -206,7 +210,10 @@ async def test_an_ecu_without_any_loop_state_says_so() -> None:
         source = driver(channel)
         batch = await take(source, 1)
     assert "fuel_loop" not in batch.delivered
-    assert source.describe().endswith("no loop state")
+    assert source.describe().endswith(
+        "no loop state, so no sample can count: name a logger definition that knows this ECU as "
+        "[vehicle] ecu_definition"
+    )
 
 
 async def test_impossible_values_are_not_measured() -> None:
@@ -214,7 +221,7 @@ async def test_impossible_values_are_not_measured() -> None:
         if request == b"\xaa":
             return [INIT_A]
         values = dict(VALUES) | {0x0E: 0xFF, 0x0F: 0xFF, 0x46: 0x00, 0x021054: 0x03}
-        return [b"\xe8" + bytes(values[address] for address in ReadRequest.from_bytes(request).addresses)]
+        return [values_of(request, values)]
 
     channel = new_channel()
     with fake_ecu(channel, railed):
@@ -250,7 +257,7 @@ async def test_bad_frames_cost_their_sample_and_nothing_is_repeated() -> None:
         if count > 1 and count % 3 == 0:
             bad = broken[count // 3 % len(broken)]
             return [bad] if bad else []
-        return [b"\xe8" + bytes(values[address] for address in ReadRequest.from_bytes(request).addresses)]
+        return [values_of(request, values)]
 
     channel = new_channel()
     with fake_ecu(channel, lossy):
@@ -277,7 +284,7 @@ async def test_a_late_answer_does_not_pass_for_the_next_one() -> None:
         if count == 5:
             late.wait(0.15)  # beyond the driver's 0.1 s: nobody sets it
         values = dict(VALUES) | {0x13: 0, 0x14: count}
-        return [b"\xe8" + bytes(values[address] for address in ReadRequest.from_bytes(request).addresses)]
+        return [values_of(request, values)]
 
     with fake_ecu(channel, slow_once):
         source = driver(channel, silent_s=2.0)
@@ -380,7 +387,7 @@ async def test_a_short_silence_is_outlived() -> None:
     def silent_twice(request: bytes) -> list[bytes]:
         nonlocal count
         count += 1
-        return [] if count in {8, 9} else real_ecu(request)
+        return [] if count in {12, 13} else real_ecu(request)
 
     channel = new_channel()
     with fake_ecu(channel, silent_twice):
@@ -396,7 +403,7 @@ async def test_a_session_that_the_ecu_ends_is_lost_in_words() -> None:
     def refuse_later(request: bytes) -> list[bytes]:
         nonlocal count
         count += 1
-        return real_ecu(request) if count < 8 else [NegativeReply(request[0], 0x22).to_bytes()]
+        return real_ecu(request) if count < 12 else [NegativeReply(request[0], 0x22).to_bytes()]
 
     channel = new_channel()
     with fake_ecu(channel, refuse_later):

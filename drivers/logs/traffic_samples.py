@@ -12,6 +12,7 @@ from drivers.base import DeviceUnavailableError, FrameError
 from drivers.logs.diagnostic_traffic import Exchange
 from drivers.obd_frames import CURRENT_DATA, FUEL_STATUS, SUPPORT_PIDS, CurrentDataReply, fuel_loop
 from drivers.obd_plan import ObdPlan, ObdValues, plan_for
+from drivers.ssm_ecu_parameters import built_in
 from drivers.ssm_frames import (
     FUEL_LOOP_ADDRESSES,
     INIT,
@@ -103,8 +104,9 @@ class Survey:
         loops = {known} if known is not None else set(FUEL_LOOP_ADDRESSES.values())
         found = [address for address in addresses if address in loops]
         parameters = tuple(p for p in PARAMETERS if _position(p.addresses, addresses) is not None)
+        own = tuple(p for p in built_in(ecu_id) if _position(p.addresses, addresses) is not None)
         asks_obd = not found and FUEL_STATUS in self._pids.get(ecu, {})
-        return ReadingPlan(ecu_id or "without a name", parameters, found[0] if found else None, asks_obd)
+        return ReadingPlan(ecu_id or "without a name", parameters, found[0] if found else None, asks_obd, own)
 
 
 def _held_where_rare(plan: ObdPlan, answers: Counter[int]) -> ObdPlan:
@@ -137,7 +139,7 @@ class SsmSamples:
         self._plan = plan
         self._request = ReadRequest(addresses).to_bytes()
         self._addresses = addresses
-        wanted = [parameter.addresses for parameter in plan.parameters]
+        wanted = [parameter.addresses for parameter in plan.read]
         if plan.loop_address is not None:
             wanted.append((plan.loop_address,))
         places = [(_position(one, addresses), len(one)) for one in wanted]
