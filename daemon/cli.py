@@ -21,6 +21,7 @@ COMMANDS = {
     "check": "validate a configuration without opening a device",
     "ports": "serial ports and CAN interfaces, with a hint which driver fits",
     "probe": "connect once, show what the source delivers, and leave",
+    "sessions": "drives and logs that are kept: list, show, export, leave out, delete, make anew",
     "simulate": "the simulated ECU alone, for trying drivers and adapters",
 }
 

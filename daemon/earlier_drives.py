@@ -68,6 +68,24 @@ async def _restore(session: Session, pipeline: Pipeline, store: StoreReader) -> 
     pipeline.restore(session.id, blocks, await store.counts(session.id))
 
 
+async def relearn(hub: Hub, store: Store) -> None:
+    """Puts what the store has now in place of what the hub has learned; the drive that goes on stays.
+
+    What was learned is a sum over drives, so one that was left out leaves no trace.
+
+    Raises:
+        StoreError: the database cannot be read or written.
+    """
+    while True:
+        hub.save()
+        await store.flush()
+        session = hub.session()
+        kept = hub.pipeline.like(hub.pipeline.table)
+        await carry_on(kept, store, () if session is None else (session,))
+        if hub.take_earlier(kept, session):
+            return
+
+
 async def resumable(hub: Hub, store: Store, clock: ClockReading | None = None) -> Session | None:
     """The newest drive, if it goes on: its newest sample came in this boot, less than
     :data:`daemon.drive_watch.LINK_GONE_S` ago, its samples are all kept, and nothing has changed that it
@@ -80,7 +98,8 @@ async def resumable(hub: Hub, store: Store, clock: ClockReading | None = None) -
     quiet_s = at.monotonic_s - session.started_monotonic_s - session.duration_s
     epoch, start = await store.epoch()
     same = (
-        session.boot_id == at.boot_id is not None
+        session.included
+        and session.boot_id == at.boot_id is not None
         and session.maf_table_revision == hub.pipeline.table.revision
         and session.estimator == hub.pipeline.estimator
         and session.settings == json.loads(json_text(hub.settings.as_kept()))

@@ -104,7 +104,9 @@ async def _run(plan: Plan) -> None:
                 version=version("lowmaf"),
                 host_names=plan.host_names,
                 openej_origins=plan.openej_origins,
-                sessions=KeptSessions(store, hub.session, lambda: relearn(hub, store)),
+                sessions=KeptSessions(
+                    store, lambda session: session.id == hub.session(), lambda: relearn(hub, store)
+                ),
             )
             supervisor = Supervisor(plan.make_driver, hub)
             tasks: list[Coroutine[None, None, None]] = [

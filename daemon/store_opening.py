@@ -9,7 +9,7 @@ import sqlite3
 from pathlib import Path
 
 from daemon.store_copy import PAGE_BYTES, sync_folder
-from daemon.store_records import StoreError, StoreNotice
+from daemon.store_records import DatabaseInUseError, StoreError, StoreNotice
 from daemon.store_recovery import finish_recovery, recover
 from daemon.store_rows import SEALED_KEYS, unsealed
 from daemon.store_schema import APPLICATION_ID, VERSION, is_whole, upgrade
@@ -46,7 +46,7 @@ class DatabaseLock:
     def __init__(self, database: Path) -> None:
         """Raises :class:`StoreError` if the folder is not writable or another program has the lock."""
         self.database = database
-        self._path = _lock_path(database)
+        self._path = lock_path(database)
         try:
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
@@ -56,18 +56,27 @@ class DatabaseLock:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.pread(self._descriptor, 32, 0).decode("ascii", "replace").strip()
+            note = os.pread(self._descriptor, 512, 0).decode("ascii", "replace")
+            holder, _, address = note.partition("\n")
             os.close(self._descriptor)
-            raise StoreError(
+            raise DatabaseInUseError(
                 f"{database}: in use by another lowmaf (process {holder or 'unknown'}); stop it or name "
-                "another database"
+                "another database",
+                address.strip() or None,
             ) from None
         except OSError as error:
             os.close(self._descriptor)
             raise StoreError(f"{database}: cannot be locked: {error.strerror}") from None
-        with contextlib.suppress(OSError):  # on a full disk; the number is only for the words above
+        self._note("")
+
+    def announce(self, address: str) -> None:
+        """Tells those who find the database in use where the program that has it answers."""
+        self._note(f"{address}\n")
+
+    def _note(self, address: str) -> None:
+        with contextlib.suppress(OSError):  # on a full disk; it is only for those who find it in use
             os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+            os.pwrite(self._descriptor, f"{os.getpid()}\n{address}".encode(), 0)
 
     def release(self, *, remove: bool = False) -> None:
         """Lets others have the database. ``remove`` it where the database turned out not to be ours."""
@@ -95,13 +104,14 @@ def check_place(path: Path) -> bool:
         return False
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror}") from None
-    ours = _lock_path(path).exists() or start[68:72] == APPLICATION_ID.to_bytes(4, "big")
+    ours = lock_path(path).exists() or start[68:72] == APPLICATION_ID.to_bytes(4, "big")
     if start and not start.startswith(MAGIC) and not ours:
         raise StoreError(f"{path}: not a SQLite database; name another file")
     return ours
 
 
-def _lock_path(database: Path) -> Path:
+def lock_path(database: Path) -> Path:
+    """The file whose lock says that a program has the database."""
     return database.with_name(f"{database.name}-lock")
 
 
@@ -119,7 +129,7 @@ def prepare(path: Path) -> tuple[DatabaseLock, tuple[StoreNotice, ...]]:
         needed = ".".join(map(str, OLDEST_SQLITE))
         raise StoreError(f"SQLite {needed} or newer is needed; this Python has {sqlite3.sqlite_version}")
     path = path.resolve()
-    ours, locked_before = check_place(path), _lock_path(path).exists()
+    ours, locked_before = check_place(path), lock_path(path).exists()
     lock = DatabaseLock(path)
     try:
         notice = finish_recovery(path)

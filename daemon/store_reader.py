@@ -22,7 +22,7 @@ from daemon.store_rows import (
 )
 from lowmaf.cells import BlockKey
 from lowmaf.maf_table import MafTable
-from lowmaf.samples import SampleBatch
+from lowmaf.samples import CHANNELS, SampleBatch
 
 Record = TypeVar("Record")
 
@@ -100,6 +100,17 @@ class StoreReader:
             return None
         unbroken = row["last_id"] - first + 1 == row["chunks"]
         return KeptSamples(row["samples"], unbroken, row["first_t_s"], row["last_t_s"])
+
+    async def channels(self, session: int) -> tuple[str, ...]:
+        """Channels that the kept samples of the session have, in the order in which they are shown."""
+        first = session * CHUNKS_PER_SESSION
+        rows = await self._read(
+            "SELECT DISTINCT channels FROM sample_chunks WHERE id >= ? AND id < ?",
+            first,
+            first + CHUNKS_PER_SESSION,
+        )
+        kept = {name for (text,) in rows for name in _names(text)}
+        return tuple(name for name in CHANNELS if name in kept)
 
     async def blocks(self, session: int) -> dict[int, bytes]:
         """State of each block of the session. Blocks that were damaged on the disk are left out and noted."""
@@ -204,3 +215,11 @@ class StoreReader:
     def _leave_out(self, what: str) -> None:
         message = f"{what} was damaged on the disk and is left out."
         self.damage[what] = StoreNotice("data_damaged", message)
+
+
+def _names(text: str) -> list[str]:
+    """Channels of a chunk; none where the list was damaged, as the chunk's checksum will tell."""
+    try:
+        return [str(name) for name in json.loads(text)]
+    except (json.JSONDecodeError, TypeError):
+        return []

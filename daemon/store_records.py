@@ -15,6 +15,14 @@ class StoreError(WorkError):
     """The database cannot be used; the message is one line that says which file, why, and what to do."""
 
 
+class DatabaseInUseError(StoreError):
+    """Another lowmaf has the database. ``address`` is where it answers, None where it does not say."""
+
+    def __init__(self, message: str, address: str | None) -> None:
+        super().__init__(message)
+        self.address = address
+
+
 class ClosedHow(StrEnum):
     """How a session ended. ``CLOSED_INCORRECT``: the power went, or the program was killed."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,16 @@ from fastapi import FastAPI
 from daemon.web_server import serve
 from lowmaf.maf_table import MafTable
 from lowmaf.snapshot import CellState, DataWarning, DriveNext, HeldOut, SampleCounts, Snapshot
-from web.board import Command, CommandRefusedError, LinkStatus, LiveReading, Status, Truth
+from web.board import (
+    Command,
+    CommandRefusedError,
+    LinkStatus,
+    LiveReading,
+    Status,
+    TableChange,
+    Truth,
+    VerdictMinute,
+)
 
 CELLS = 54
 
@@ -88,6 +97,7 @@ class FakeBoard:
         self.reading: LiveReading | None = live_reading(2.41)
         self.state = running_status(self.newest)
         self.commands: list[Command] = []
+        self.minutes: list[VerdictMinute] = []
         self.snapshot_calls = 0
         self._generation = 1
         self._changed = asyncio.Event()
@@ -115,6 +125,15 @@ class FakeBoard:
             raise CommandRefusedError(f"unknown command {command.name!r}; allowed: reset, pause, resume")
         self.commands.append(command)
         return {"done": command.name}
+
+    def recent_verdicts(self) -> Sequence[VerdictMinute]:
+        return self.minutes
+
+    async def flash(self, table: MafTable) -> TableChange:
+        before = self.newest.table
+        current = MafTable(table.name, table.maf_v, table.flow_gs, before.revision + 1)
+        self.newest = dataclasses.replace(self.newest, table=current)
+        return TableChange(current, changed=True, ended=self.session_number)
 
     def touch(self) -> None:
         """Something changed: wakes everybody in :meth:`changed`."""

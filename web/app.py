@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import FastAPI, Query
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -18,12 +17,16 @@ from web import metrics
 from web.board import Board, Command, CommandRefusedError
 from web.cross_origin import OpenEjOrigins
 from web.current_table import CurrentTable, TableFormat
-from web.documents import encode_json, status_document
+from web.documents import encode_json, recent_verdicts_document, status_document
 from web.errors import ApiError, error_response, install_error_handlers
 from web.event_stream import EventStream, EventStreamResponse
+from web.json_body import read_json_object
+from web.maf_table_routes import add_maf_table_routes
 from web.openej import OpenEjBodyError, analyse
 from web.request_body import read_body
 from web.security import SECURITY_HEADERS, Guard, HostRule
+from web.session_routes import add_session_routes
+from web.session_shelf import SessionShelf
 from web.table_hot_path import TableHotPath
 
 STATIC = Path(__file__).parent / "static"
@@ -40,8 +43,11 @@ def create_app(
     version: str,
     host_names: Iterable[str] = (),
     openej_origins: Iterable[str] = (),
+    sessions: SessionShelf | None = None,
 ) -> FastAPI:
-    """The application over ``board``. ``host_names`` are names it answers to besides addresses.
+    """The application over ``board`` and, where drives are kept, ``sessions``.
+
+    ``host_names`` are names it answers to besides addresses.
 
     ``openej_origins`` are the origins whose pages may use the OpenEJ service, such as
     ``https://openej.example``; any that is not an origin raises ValueError.
@@ -69,6 +75,9 @@ def create_app(
     _add_table(app, table)
     _add_state(app, board, events)
     _add_commands(app, board)
+    add_maf_table_routes(app, board)
+    if sessions is not None:
+        add_session_routes(app, sessions)
     _add_openej(app)
     return app
 
@@ -133,6 +142,15 @@ def _add_state(app: FastAPI, board: Board, events: EventStream) -> None:
         return Response(encode_json(document), headers=_NO_STORE, media_type="application/json")
 
     @app.get(
+        "/api/v1/verdicts",
+        summary="What became of the samples of the newest hour of driving, minute by minute",
+        response_class=Response,
+    )
+    async def get_verdicts() -> Response:
+        document = recent_verdicts_document(board.recent_verdicts())
+        return Response(encode_json(document), headers=_NO_STORE, media_type="application/json")
+
+    @app.get(
         "/api/v1/stream",
         summary="Server-sent events: table, live, status",
         response_class=Response,
@@ -172,31 +190,16 @@ def _add_commands(app: FastAPI, board: Board) -> None:
         },
     )
     async def post_command(request: Request) -> Response:
-        command = _command(request, await read_body(request, COMMAND_BODY_LIMIT))
+        allowed = 'a command looks like {"command": "reset"}, further keys are its arguments'
+        document = await read_json_object(request, COMMAND_BODY_LIMIT, what="a command", allowed=allowed)
+        name = document.pop("command", None)
+        if not isinstance(name, str):
+            raise ApiError(422, "invalid_request", allowed)
         try:
-            answer = await board.command(command)
+            answer = await board.command(Command(name, document))
         except CommandRefusedError as error:
-            raise ApiError(422, "command_refused", str(error), {"command": command.name}) from error
+            raise ApiError(422, "command_refused", str(error), {"command": name}) from error
         return Response(encode_json(dict(answer)), headers=_NO_STORE, media_type="application/json")
-
-
-def _command(request: Request, body: bytearray) -> Command:
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise ApiError(
-            415,
-            "unsupported_media_type",
-            f"a command is sent as application/json, not as {media_type or 'nothing'}",
-        )
-    allowed = 'a command looks like {"command": "reset"}, further keys are its arguments'
-    try:
-        document = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ApiError(422, "invalid_request", f"the body is not JSON ({error}); {allowed}") from error
-    if not isinstance(document, dict) or not isinstance(document.get("command"), str):
-        raise ApiError(422, "invalid_request", allowed)
-    name = document.pop("command")
-    return Command(name, document)
 
 
 def _add_openej(app: FastAPI) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -9,7 +11,7 @@ import numpy as np
 
 from lowmaf.snapshot import SampleCounts
 from lowmaf.verdicts import Verdict
-from web.board import LinkStatus, LiveReading, Status
+from web.board import LinkStatus, LiveReading, Status, VerdictMinute
 
 
 def encode_json(document: Any) -> bytes:
@@ -70,6 +72,24 @@ def verdict_counts(counts: SampleCounts) -> list[dict[str, Any]]:
         for verdict in Verdict
         if by_label.get(verdict.label)
     ]
+
+
+def recent_verdicts_document(minutes: Sequence[VerdictMinute]) -> dict[str, Any]:
+    """What ``GET /api/v1/verdicts`` says: counts per minute, oldest first, and over all of them in words."""
+    total: Counter[str] = Counter()
+    for minute in minutes:
+        total.update(minute.counts)
+    return {
+        "minutes": [
+            {"session": minute.session, "minute": minute.minute, "verdicts": dict(minute.counts)}
+            for minute in minutes
+        ],
+        "verdicts": [
+            {"verdict": verdict.label, "words": verdict.words, "count": total[verdict.label]}
+            for verdict in Verdict
+            if total[verdict.label]
+        ],
+    }
 
 
 def verdict_words(label: str) -> str:

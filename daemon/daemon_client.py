@@ -1,0 +1,78 @@
+"""Asking the lowmaf that has a database to change it, over its own HTTP routes."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from daemon.errors import WorkError
+from web.session_shelf import SessionChange
+
+ROUTE = "/api/v1/sessions"
+TIMEOUT_S = 600.0
+"""Making a long drive anew on a slow machine takes minutes."""
+
+
+class DaemonSessions:
+    """What a daemon can be asked to do with its drives. Blocks: it is for a command, not for a server.
+
+    Every method raises :class:`WorkError` where the daemon does not answer, or refuses, with its reason.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    async def numbers(self) -> list[int]:
+        """Numbers of all sessions."""
+        return [session["id"] for session in self._ask("GET", ROUTE)["sessions"]]
+
+    async def change(self, number: int, change: SessionChange) -> Mapping[str, Any]:
+        """Names a session, or leaves it out of the table or takes it in again."""
+        given = {"name": change.name, "included": change.included}
+        body = {key: value for key, value in given.items() if value is not None}
+        session: Mapping[str, Any] = self._ask("PATCH", f"{ROUTE}/{number}", body)
+        return session
+
+    async def delete(self, number: int) -> None:
+        """Deletes a session with all that was learned from it."""
+        self._ask("DELETE", f"{ROUTE}/{number}")
+
+    async def rebuild(self, number: int) -> Mapping[str, Any]:
+        """Makes its cells anew from the kept samples."""
+        rebuilt: Mapping[str, Any] = self._ask("POST", f"{ROUTE}/{number}/rebuild")
+        return rebuilt
+
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        parts = urlsplit(self._address)
+        if parts.scheme != "http" or not parts.hostname:
+            raise WorkError(
+                f"the lowmaf that has the database does not say where it answers: {parts.geturl()!r}"
+            )
+        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT_S)
+        try:
+            sent = None if body is None else json.dumps(body)
+            connection.request(method, path, sent, {"content-type": "application/json"} if sent else {})
+            response = connection.getresponse()
+            content = response.read()
+        except (OSError, http.client.HTTPException) as error:
+            raise WorkError(
+                f"the lowmaf that has the database does not answer at {self._address}: {error}; stop it and "
+                "try again"
+            ) from None
+        finally:
+            connection.close()
+        return _answer(response.status, content, self._address)
+
+
+def _answer(status: int, content: bytes, address: str) -> Any:
+    try:
+        document: Any = json.loads(content) if content else {}
+        refusal = None if status < 400 else str(document["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        raise WorkError(f"{address} does not answer as lowmaf does (status {status})") from None
+    if refusal is not None:
+        raise WorkError(refusal)
+    return document
