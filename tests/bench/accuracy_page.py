@@ -17,17 +17,22 @@ ESTIMATORS = (*CLASSICS, CURVE, CURVE_LAMBDA)
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """A way of applying the curve: as proposed (measured cells, at most 10 %) or in full with weak cells."""
+    """A way of applying the curve: as proposed (measured cells, at most 10 %) or in full with weak cells.
+
+    ``within_a_step``: only cells are looked at that one flash may correct in full.
+    """
 
     proposed: bool = True
     with_lambda: bool = False
     carries_over: bool = False
+    within_a_step: bool = False
 
 
 WAYS = {
     OPENEJ: Way(proposed=False),
     "curve, proposal": Way(),
     "curve, proposal, carried over": Way(carries_over=True),
+    "the same, cells that need at most 10 %": Way(carries_over=True, within_a_step=True),
     "curve, in full": Way(proposed=False),
     "curve with lambda, proposal": Way(with_lambda=True),
 }
@@ -113,7 +118,7 @@ def _flashes(counted: Trials) -> Iterator[str]:
     residuals = [trial.residual for _, trial in counted if trial.residual]
     yield f"rms of what is still needed after 1, 2, 3 flashes, {len(residuals)} cars, a new drive each, %"
     for way in WAYS:
-        after = np.mean([residual[way] for residual in residuals], axis=0)
+        after = np.nanmean([residual[way] for residual in residuals], axis=0)
         yield _row(way, [f"{value:.2f}" for value in after])
     yield "  proposal: measured cells, at most 10 %; OpenEJ and 'in full': all corrections of visited cells"
     yield ""
@@ -145,7 +150,7 @@ def _targets(counted: Trials) -> Iterator[str]:
     for way in WAYS:
         if way == OPENEJ:
             continue
-        after = np.mean([trial.residual[way] for _, trial in counted if trial.residual], axis=0)
+        after = np.nanmean([trial.residual[way] for _, trial in counted if trial.residual], axis=0)
         yield _target(f"after one flash, {way}", after[0], 0.9)
         yield _target("  last flash over the first", after[-1] / after[0], 1.0)
 

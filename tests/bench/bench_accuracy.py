@@ -30,6 +30,7 @@ from lowmaf.filters import Mask
 from lowmaf.maf_table import MafTable
 from lowmaf.pipeline import Pipeline
 from lowmaf.samples import Floats, SampleBatch
+from lowmaf.settings import CurveSettings
 from lowmaf.snapshot import CellState, Snapshot
 
 CARS, QUICK_CARS = 8, 2
@@ -166,6 +167,10 @@ def residuals(scenario: Scenario, number: int, way: str, batch: SampleBatch, car
     Each flash is made of one fresh drive with the table before it.
     """
     scored = car.truth().closed_loop_s >= DWELL_S
+    if WAYS[way].within_a_step:
+        scored &= np.abs(car.truth().correction_pct) <= CurveSettings().max_step_pct
+        if not scored.any():
+            return [np.nan] * FLASHES
     left = []
     before: Pipeline | None = None
     for flash in range(1, FLASHES + 1):
