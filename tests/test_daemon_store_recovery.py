@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+import shutil
 import sqlite3
 import time
 from contextlib import closing
@@ -27,9 +29,19 @@ UP_WITHIN_S = 5.0
 FLASHED = MafTable("flashed", np.array([1.0, 2.0, 3.0]), np.array([2.0, 20.0, 90.0]))
 
 
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a database of some drives and its snapshots."""
+    folder = tmp_path_factory.mktemp("filled")
+    asyncio.run(fill(folder / "car.sqlite3"))
+    return folder
+
+
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "car.sqlite3"
+def path(tmp_path: Path, filled: Path) -> Path:
+    """A copy of that database."""
+    folder = shutil.copytree(filled, tmp_path / "car")
+    return folder / "car.sqlite3"
 
 
 def start(epoch: int = 1, revision: int = 1) -> SessionStart:
@@ -126,7 +138,6 @@ def without_snapshots(path: Path) -> None:
 
 
 async def test_a_damaged_page_of_cells_costs_only_its_own_rows(path: Path) -> None:
-    await fill(path)
     without_snapshots(path)
     zero(path, leaves(path, "cell_blocks")[5])
     harmed = path.read_bytes()
@@ -145,7 +156,6 @@ async def test_a_damaged_page_of_cells_costs_only_its_own_rows(path: Path) -> No
 
 
 async def test_damaged_pages_of_samples_cost_only_their_own_rows(path: Path) -> None:
-    await fill(path)
     pages = leaves(path, "sample_chunks")
     for page in pages[5:50:9]:
         zero(path, page)
@@ -157,7 +167,6 @@ async def test_damaged_pages_of_samples_cost_only_their_own_rows(path: Path) -> 
 
 @pytest.mark.parametrize("harm", ["header", "everything", "cells", "sessions", "meta"])
 async def test_what_the_file_has_lost_comes_from_the_snapshot(path: Path, harm: str) -> None:
-    await fill(path)
     if harm == "everything":
         path.write_bytes(bytes(path.stat().st_size))
     elif harm == "header":
@@ -182,7 +191,6 @@ async def test_what_the_file_has_lost_comes_from_the_snapshot(path: Path, harm: 
 
 
 async def test_a_damaged_snapshot_is_passed_over_for_the_one_before(path: Path) -> None:
-    await fill(path)
     newest, before, _ = snapshots(path)
     newest.write_bytes(bytes(newest.stat().st_size))
     path.write_bytes(bytes(path.stat().st_size))
@@ -192,7 +200,6 @@ async def test_a_damaged_snapshot_is_passed_over_for_the_one_before(path: Path) 
 
 
 async def test_a_drive_that_was_deleted_does_not_come_back_from_a_snapshot(path: Path) -> None:
-    await fill(path)
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("DELETE FROM sessions WHERE id = 2")
@@ -207,7 +214,6 @@ async def test_a_drive_that_was_deleted_does_not_come_back_from_a_snapshot(path:
 
 
 async def test_a_drive_that_was_learned_anew_is_not_mixed_with_what_it_was(path: Path) -> None:
-    await fill(path)
     anew = {(2, block): b"anew" for block in range(3)}
     without = {key: state for key, state in EVERYTHING.items() if key[0] != 2}
     async with await Store.open(path, commit_interval_s=NEVER_S) as store:
@@ -219,7 +225,6 @@ async def test_a_drive_that_was_learned_anew_is_not_mixed_with_what_it_was(path:
 
 
 async def test_where_the_epoch_is_lost_nothing_of_before_counts(path: Path) -> None:
-    await fill(path)
     without_snapshots(path)
     for page in leaves(path, "meta"):
         zero(path, page)
@@ -230,7 +235,6 @@ async def test_where_the_epoch_is_lost_nothing_of_before_counts(path: Path) -> N
 
 
 async def test_an_epoch_that_began_after_the_snapshot_is_told_by_its_drives(path: Path) -> None:
-    await fill(path)
     async with await Store.open(path, commit_interval_s=NEVER_S) as store:
         store.write_epoch(2, BlockKey(DRIVES + 1, 0))
         assert await drive(store, epoch=2) == DRIVES + 1
@@ -245,7 +249,6 @@ async def test_an_epoch_that_began_after_the_snapshot_is_told_by_its_drives(path
     ("key", "old", "new"), [("epoch", b'"epoch": 2', b'"epoch": 1'), ("locks", b"7", b"6")]
 )
 async def test_an_altered_fact_is_noticed_at_the_start(path: Path, key: str, old: bytes, new: bytes) -> None:
-    await fill(path)
     async with await Store.open(path, commit_interval_s=NEVER_S) as store:
         store.write_epoch(2, BlockKey(3, 1))
         await drive(store, epoch=2)
@@ -261,7 +264,6 @@ async def test_an_altered_fact_is_noticed_at_the_start(path: Path, key: str, old
 
 
 async def test_the_number_of_a_lost_table_is_not_given_to_another(path: Path) -> None:
-    await fill(path)
     async with await Store.open(path, commit_interval_s=NEVER_S) as store:
         assert (await store.put_table(FLASHED)).revision == 2
         await drive(store, revision=2)
@@ -276,7 +278,6 @@ async def test_the_number_of_a_lost_table_is_not_given_to_another(path: Path) ->
 
 async def test_the_log_is_read_and_set_aside_with_its_database(path: Path, tmp_path: Path) -> None:
     """As after a power cut that damaged the file: the newest commits are only in the log."""
-    await fill(path)
     without_snapshots(path)
     cut = tmp_path / "cut"
     cut.mkdir()
@@ -296,7 +297,6 @@ async def test_the_log_is_read_and_set_aside_with_its_database(path: Path, tmp_p
 
 
 async def test_a_recovery_that_was_cut_off_goes_on(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    await fill(path)
     zero(path, leaves(path, "verdict_counts")[0])
 
     def cut(_: Path) -> Path:
@@ -321,7 +321,6 @@ async def test_a_recovery_that_was_cut_off_goes_on(path: Path, monkeypatch: pyte
 async def test_recovering_samples_ends_with_the_time_for_it(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await fill(path)
     zero(path, leaves(path, "cell_blocks")[5])
     monkeypatch.setattr(store_recovery, "SAMPLES_S", -1.0)
     async with await Store.open(path) as store:
@@ -333,7 +332,6 @@ async def test_recovering_samples_ends_with_the_time_for_it(
 @pytest.mark.parametrize("rounds", [40, pytest.param(3000, marks=pytest.mark.long)])
 async def test_random_damage_never_makes_anything_wrong(path: Path, rounds: int) -> None:
     """Bits, sectors, pages, cuts, in the file and in its log; with snapshots nothing learned is ever lost."""
-    await fill(path)
     whole = path.read_bytes()
     rng = random.Random(rounds)
     recovered = 0
@@ -364,7 +362,6 @@ async def test_random_damage_never_makes_anything_wrong(path: Path, rounds: int)
 
 
 async def test_a_snapshot_is_of_one_moment_and_only_three_are_kept(path: Path) -> None:
-    await fill(path)
     assert [snapshot.name for snapshot in snapshots(path)] == [f"car.sqlite3.snapshot-{n}" for n in (6, 5, 4)]
     with closing(sqlite3.connect(snapshots(path)[0])) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
