@@ -9,15 +9,25 @@ from pathlib import Path
 from typing import Any, cast, get_type_hints
 
 from daemon.config_file import ConfigFileError, read_toml
-from daemon.config_sections import SECOND_SOURCE, SECTIONS, Config, SecondSourceSettings, SourceSettings
+from daemon.config_sections import (
+    SECOND_SOURCE,
+    SECTIONS,
+    Config,
+    SecondSourceSettings,
+    SourceSettings,
+    VehicleSettings,
+)
 from daemon.config_values import ValueProblemError, checked, from_environment, shown
 from daemon.errors import UsageError
 from daemon.toml_lines import KeyPath, key_lines, line_of
 from drivers.base import DriverOptionError
 from drivers.clock import WallClock
-from drivers.registry import DRIVERS, SECOND_SOURCES, create, create_second
+from drivers.registry import DRIVERS, READS_DEFINITION, SECOND_SOURCES, create, create_second
+from drivers.ssm_definition import DefinitionError, check_file
 
 ENVIRONMENT_PREFIX = "LOWMAF_"
+DEFINITION = "definition"
+"""Option of drivers that is a key of the section on the car, because it belongs to the car."""
 _KINDS = {**SECTIONS, SECOND_SOURCE: SecondSourceSettings}
 
 
@@ -48,6 +58,7 @@ def load_config(path: Path, environment: Mapping[str, str]) -> Config:
         if variable.startswith(ENVIRONMENT_PREFIX):
             reading.take_variable(variable, value)
     sections = {name: reading.section(name) for name in SECTIONS}
+    sections["source"] = reading.with_definition(sections["vehicle"], sections["source"])
     if reading.has_second_source:
         sections[SECOND_SOURCE] = reading.section(SECOND_SOURCE)
     if reading.problems:
@@ -131,6 +142,8 @@ class _Reading:
         kind = _KINDS[name]
         others = {key: given for key, given in self._given[name].items() if key not in section_keys(kind)}
         section = self._build(kind, name)
+        if name == "source" and (given := others.pop(DEFINITION, None)) is not None:
+            self._complain(given, f"[source] {DEFINITION}: write it below [vehicle], as ecu_definition")
         if isinstance(section, SourceSettings | SecondSourceSettings):
             section = replace(section, options={key: given.value for key, given in others.items()})
             self._check_driver(name, section, others)
@@ -138,6 +151,20 @@ class _Reading:
         for key, given in others.items():
             self._complain(given, _unknown_key(name, key))
         return section
+
+    def with_definition(self, vehicle: VehicleSettings, source: SourceSettings) -> SourceSettings:
+        """The source with the definition of the car's ECU, where its driver reads one."""
+        path = vehicle.ecu_definition
+        if path is None:
+            return source
+        try:
+            check_file(path)
+        except DefinitionError as error:
+            self._complain(self._in_file("vehicle", "ecu_definition"), f"[vehicle] ecu_definition: {error}")
+            return source
+        if source.driver not in READS_DEFINITION:
+            return source
+        return replace(source, options={**source.options, DEFINITION: str(path)})
 
     def _build(self, kind: type[Any], name: str) -> Any:
         hints = get_type_hints(kind)
@@ -154,7 +181,8 @@ class _Reading:
                 try:
                     values[spec.name] = checked(given.value, hint, spec.metadata, self._folder)
                 except ValueProblemError as problem:
-                    self._complain(given, f"[{name}] {spec.name} = {shown(given.value)}: {problem}")
+                    what = f"{_head(name)} {spec.name} = {shown(given.value)}: {problem}"
+                    self._complain(given, what)
         try:
             return kind(**values)
         except ValueError as error:  # values that are possible alone but not together
@@ -167,7 +195,7 @@ class _Reading:
     ) -> None:
         """Lets the driver check its options; where they fail together, each alone, to find its line."""
         second = name == SECOND_SOURCE
-        head = f"[[{name}]]" if second else f"[{name}]"
+        head = _head(name)
         whole = _driver_complaint(source.driver, source.options, second=second)
         if whole is None:
             return
@@ -188,6 +216,11 @@ class _Reading:
 
     def _complain(self, given: _Given, what: str) -> None:
         self.problems.append((given.line, f"{given.where}: {what}"))
+
+
+def _head(section: str) -> str:
+    """A section's head as it stands in a file."""
+    return f"[[{section}]]" if section == SECOND_SOURCE else f"[{section}]"
 
 
 def _driver_complaint(driver: str, options: Mapping[str, Any], *, second: bool) -> str | None:

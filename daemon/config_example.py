@@ -11,7 +11,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from daemon.config import ENVIRONMENT_PREFIX, section_keys
+from daemon.config import DEFINITION, ENVIRONMENT_PREFIX, section_keys
 from daemon.config_sections import SECOND_SOURCE, SECTIONS, SecondSourceSettings, SourceSettings
 from daemon.config_values import allowed, shown
 from drivers.clock import WallClock
@@ -65,6 +65,8 @@ def _second_source() -> Iterator[str]:
 def _entries(driver: Any) -> Iterator[str]:
     hints = get_type_hints(type(driver.options))
     for spec in fields(driver.options):
+        if spec.name == DEFINITION:
+            continue
         limits = _limits(hints[spec.name], spec.metadata)
         yield _entry(spec.name, spec.default, spec.metadata["words"], limits, {})
 

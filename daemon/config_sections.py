@@ -38,6 +38,13 @@ class VehicleSettings:
             "without one only corrections are learned, on the breakpoints of the 2002-2007 USDM WRX"
         },
     )
+    ecu_definition: Path | None = field(
+        default=None,
+        metadata={
+            "meaning": "RomRaider logger definition (XML) for Subaru drivers: tells where this ECU keeps the "
+            "state of its fuel loop, finer trims and the commanded mixture"
+        },
+    )
 
 
 @dataclass(frozen=True, slots=True)

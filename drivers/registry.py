@@ -35,6 +35,9 @@ SECOND_SOURCES: Mapping[str, tuple[str, str]] = {
 NEEDS_MAF_TABLE = frozenset({"obd-can", "elm327"})
 """Drivers that deliver the flow but not the voltage: it is had back from the table in the ECU."""
 
+READS_DEFINITION = frozenset({"ssm-kline", "ssm-can"})
+"""Drivers with an option ``definition``, which the configuration takes from its section on the car."""
+
 OWN_TIME = frozenset({"simulator", "replay"})
 """Drivers whose samples are not of now: nothing else that is measured now can be laid over them."""
 

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.config import ConfigError, load_config, section_keys
+from daemon.config import DEFINITION, ConfigError, load_config, section_keys
 from daemon.config_example import example_text
-from daemon.config_sections import SECTIONS, Config
+from daemon.config_sections import SECTIONS, Config, SecondSourceSettings
 from daemon.toml_lines import key_lines
 from drivers.clock import WallClock
-from drivers.registry import DRIVERS, create
+from drivers.registry import DRIVERS, create, create_second
 from lowmaf.filters import Filters
 
 
@@ -234,7 +234,7 @@ def test_the_example_shows_the_options_of_every_driver(project: Path) -> None:
     written = (project / "config.example.toml").read_text(encoding="utf-8")
     for name in DRIVERS:
         assert f'driver = "{name}"' in written
-        for option in asdict(create(name, {}, WallClock()).options):
+        for option in asdict(create(name, {}, WallClock()).options).keys() - {DEFINITION}:
             assert re.search(rf"^(# )?{option} = ", written, re.MULTILINE), f"{name}: {option}"
 
 
@@ -254,6 +254,61 @@ def test_the_driver_has_its_say(write, text: str, expected: str) -> None:
 def test_every_wrong_option_of_the_driver_is_told(write) -> None:
     path = write("[source]\nspeed = 'fast'\nseed = 3\ndrive = 'moon'\n")
     assert [problem.partition(":")[0] for problem in problems(path)] == ["2", "4"]
+
+
+def test_the_example_shows_the_second_source_commented_out(project: Path) -> None:
+    written = (project / "config.example.toml").read_text(encoding="utf-8")
+    assert "second_source" not in tomllib.loads(written)
+    for option in asdict(create_second("wideband", {}, WallClock()).options):
+        assert re.search(rf"^# {option} = ", written, re.MULTILINE), option
+
+
+def test_a_second_source_is_read_with_its_options(write) -> None:
+    config = load_config(write("[[second_source]]\ncontroller = 'aem'\nport = '/dev/ttyUSB7'\n"), {})
+    assert config.second_source == SecondSourceSettings(options={"controller": "aem", "port": "/dev/ttyUSB7"})
+    assert load_config(write(""), {}).second_source is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[second_source]\nport = 'x'", "1: [[second_source]] stands once, with two brackets"),
+        ("second_source = 3", "1: [[second_source]] stands once"),
+        ("[[second_source]]\n[[second_source]]", "1: [[second_source]] stands once, with two brackets, and "),
+        ("[[second_source]]\nprot = 'x'", "2: [[second_source]] driver wideband has no option 'prot', did"),
+        ("[[second_source]]\ndriver = 'widebnd'", "2: [[second_source]] no second source 'widebnd', did you"),
+        ("[[second_source]]\ndriver = 'obd-can'", "2: [[second_source]] no second source 'obd-can'; known: "),
+        ("[[second_source]]\ndriver = 3", "2: [[second_source]] driver = 3: a text"),
+        ("[[second_source]]\nsensor = 0", "2: [[second_source]] driver wideband, option sensor: met 0"),
+        ("[source]\ndriver = 'wideband'", "2: [source] wideband is a second source: write it below [[second"),
+    ],
+)
+def test_what_is_wrong_with_a_second_source_is_named(write, text: str, expected: str) -> None:
+    (problem,) = problems(write(text))
+    assert problem.startswith(expected)
+
+
+def test_the_definition_of_the_cars_ecu_reaches_the_drivers_that_read_one(write, tmp_path: Path) -> None:
+    (tmp_path / "logger.xml").write_text("<logger/>")
+    vehicle = "[vehicle]\necu_definition = 'logger.xml'\n"
+    config = load_config(write(f"{vehicle}[source]\ndriver = 'ssm-can'\n"), {})
+    assert config.source.options == {DEFINITION: str(tmp_path / "logger.xml")}
+    config = load_config(write(f"{vehicle}[source]\ndriver = 'obd-can'\n"), {})
+    assert config.source.options == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[vehicle]\necu_definition = 'none.xml'", "2: [vehicle] ecu_definition: definition "),
+        ("[vehicle]\necu_definition = 'bad.xml'", "2: [vehicle] ecu_definition: definition "),
+        ("[source]\ndriver = 'ssm-can'\ndefinition = 'bad.xml'", "3: [source] definition: write it below [v"),
+    ],
+)
+def test_a_definition_that_is_none_is_told(write, tmp_path: Path, text: str, expected: str) -> None:
+    (tmp_path / "bad.xml").write_text("<logger>")
+    (problem,) = problems(write(text))
+    assert problem.startswith(expected)
 
 
 def test_every_key_says_what_it_means() -> None:
