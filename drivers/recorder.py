@@ -52,6 +52,7 @@ class Recorder:
         self._channel = "_".join(channel.split()) or "link"
         self._waiting: deque[str] = deque()
         self._answered = False
+        self._newest_s = 0.0
         self._written = 0
         self._stop = threading.Event()
         now = datetime.now(UTC)
@@ -72,10 +73,12 @@ class Recorder:
 
     def frame(self, at_s: float, identifier: int, data: bytes, kind: Kind) -> None:
         """A CAN frame that came or was sent."""
+        self._newest_s = at_s
         self._waiting.append(frame_line(at_s, self._channel, identifier, data, kind))
 
     def bytes(self, at_s: float, data: bytes, kind: Kind) -> None:
         """Bytes that came or were sent on a serial link."""
+        self._newest_s = at_s
         self._waiting.append(bytes_line(at_s, self._channel, data, kind))
 
     def note(self, at_s: float, note: Note, value: str = "") -> None:
@@ -107,7 +110,7 @@ class Recorder:
         text = "".join(lines)
         try:
             if not self._makes_room(len(text)):
-                self._file.write(note_line(0.0, Note.FULL.value))
+                self._file.write(note_line(self._newest_s, Note.FULL.value))
                 self._file.close()
                 logger.warning("recording %s ends: it takes all the room that it may take", self.path)
                 return

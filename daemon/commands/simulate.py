@@ -6,12 +6,18 @@ import argparse
 import math
 import signal
 import threading
+from pathlib import Path
 
 from daemon.errors import UsageError, WorkError
 from drivers.base import DeviceUnavailableError
 from drivers.clock import ScaledClock, WallClock
+from drivers.logs.errors import LogUnreadableError
+from drivers.logs.opening import open_log
+from drivers.options import nearest
 from drivers.simulator.car import Car
+from drivers.simulator.ecu_answers import ShownCar
 from drivers.simulator.link_faults import NO_FAULTS, LinkFaultError, parse_faults
+from drivers.simulator.recorded_car import RecordedCar
 from drivers.simulator.settings import CarSettings, DriveKind
 from drivers.simulator.transports import Transport, serve
 
@@ -24,7 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--speed", type=float, default=1.0, help="simulated time per real time (1)")
     parser.add_argument("--seed", type=int, default=1, help="draws the route and the disturbances (1)")
-    parser.add_argument("--drive", default="mixed", choices=[*DriveKind], help="where it is driven (mixed)")
+    parser.add_argument(
+        "--drive",
+        default="mixed",
+        metavar=f"{'|'.join(DriveKind)}|LOG",
+        help="where it is driven (mixed), or a recorded log, whose values it shows again and again",
+    )
     parser.add_argument(
         "--fault",
         metavar="KIND=VALUE,…",
@@ -38,7 +49,7 @@ def run(options: argparse.Namespace) -> int:
 
     Raises:
         UsageError: a speed, a time or a fault that cannot be.
-        WorkError: this machine has no such link.
+        WorkError: this machine has no such link, or the log gives no samples.
     """
     if not 0.1 <= options.speed <= 100.0:
         raise UsageError(f"--speed {options.speed:g} is impossible: allowed are 0.1 to 100")
@@ -51,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopping.set())
-    car = Car(CarSettings(seed=options.seed, drive=DriveKind(options.drive)))
+    car = _car(options.drive, options.seed)
     try:
         served = serve(Transport(options.transport), car, ScaledClock(options.speed, WallClock()), faults)
     except DeviceUnavailableError as error:
@@ -67,3 +78,19 @@ def run(options: argparse.Namespace) -> int:
     finally:
         served.stop()
     return 0
+
+
+def _car(drive: str, seed: int) -> ShownCar:
+    """The simulated car, or one that drives as a log says."""
+    if drive in set(DriveKind):
+        return Car(CarSettings(seed=seed, drive=DriveKind(drive)))
+    log = Path(drive)
+    if not log.is_file():
+        raise UsageError(
+            f"--drive {drive!r} is no drive{nearest(drive, DriveKind)} and no file; "
+            f"allowed are {', '.join(DriveKind)} and the path of a log"
+        )
+    try:
+        return RecordedCar(lambda: open_log(log, drive))
+    except LogUnreadableError as error:
+        raise WorkError(str(error)) from None

@@ -14,7 +14,7 @@ from drivers.simulator.noise import seeded
 from drivers.simulator.settings import STEP_S, TICK_S, TICK_STEPS, CarSettings
 from drivers.simulator.vehicle import Vehicle
 from lowmaf.maf_table import MafTable
-from lowmaf.samples import Floats, FuelLoop
+from lowmaf.samples import CHANNELS, Floats, FuelLoop
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +40,8 @@ class Car:
 
     __slots__ = ("_control", "_dwell_s", "_engine", "_leak_gs", "_mixture", "_sensor", "_steps",
                  "_vehicle", "settings")  # fmt: skip
+
+    shown = frozenset(CHANNELS)
 
     def __init__(self, settings: CarSettings, table: MafTable | None = None) -> None:
         """``table`` is flashed into the ECU in place of the settings' own; any axis will do.
@@ -71,6 +73,11 @@ class Car:
     def truth(self) -> Truth:
         """The error that the table was given, and where closed loop was driven so far."""
         return Truth(self._sensor.correction_pct(), np.array(self._dwell_s))
+
+    def value(self, channel: str) -> float:
+        """What is shown now of a channel."""
+        value: float = getattr(self, channel)
+        return value
 
     def advance_to(self, t_s: float) -> None:
         """Steps the car to the last whole step at or before ``t_s``; never back."""

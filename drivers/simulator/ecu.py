@@ -11,8 +11,7 @@ from drivers.base import FrameError
 from drivers.can_port import frame_of
 from drivers.clock import Clock
 from drivers.isotp import IsoTp
-from drivers.simulator.car import Car
-from drivers.simulator.ecu_answers import EcuAnswers
+from drivers.simulator.ecu_answers import EcuAnswers, ShownCar
 from drivers.simulator.link_faults import NO_FAULTS, FaultyOutput, LinkFaults
 
 _LISTEN_S = 0.05
@@ -26,7 +25,7 @@ class SimulatedEcu:
     def __init__(
         self,
         bus: can.BusABC,
-        car: Car,
+        car: ShownCar,
         clock: Clock,
         *,
         request_id: int = 0x7E0,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
 
 from drivers.base import FrameError
 from drivers.clock import Clock
@@ -14,7 +15,6 @@ from drivers.obd_frames import (
     CurrentDataReply,
     CurrentDataRequest,
 )
-from drivers.simulator.car import Car
 from drivers.ssm_frames import (
     FUEL_LOOP_ADDRESSES,
     INIT,
@@ -46,20 +46,20 @@ def _word(value: float) -> int:
     return min(max(round(value), 0), 0xFFFF)
 
 
-_RAW: Mapping[str, Callable[[Car], int]] = {
-    "maf_v": lambda car: _byte(car.maf_v * 50.0),
-    "maf_gs": lambda car: _word(car.maf_gs * 100.0),
-    "stft_pct": lambda car: _byte(car.stft_pct * 1.28 + 128.0),
-    "ltft_pct": lambda car: _byte(car.ltft_pct * 1.28 + 128.0),
-    "rpm": lambda car: _word(car.rpm * 4.0),
-    "throttle_pct": lambda car: _byte(car.throttle_pct * 2.55),
-    "speed_kmh": lambda car: _byte(car.speed_kmh),
-    "iat_c": lambda car: _byte(car.iat_c + 40.0),
-    "ect_c": lambda car: _byte(car.ect_c + 40.0),
-    "map_kpa": lambda car: _byte(car.map_kpa),
-    "fuel_loop": lambda car: int(car.fuel_loop),
-    "lambda_": lambda car: _word(car.lambda_ * 32768.0),
-    "lambda_target": lambda car: _word(car.lambda_target * 32768.0),
+_RAW: Mapping[str, Callable[[float], int]] = {
+    "maf_v": lambda volts: _byte(volts * 50.0),
+    "maf_gs": lambda flow: _word(flow * 100.0),
+    "stft_pct": lambda trim: _byte(trim * 1.28 + 128.0),
+    "ltft_pct": lambda trim: _byte(trim * 1.28 + 128.0),
+    "rpm": lambda rpm: _word(rpm * 4.0),
+    "throttle_pct": lambda share: _byte(share * 2.55),
+    "speed_kmh": _byte,
+    "iat_c": lambda celsius: _byte(celsius + 40.0),
+    "ect_c": lambda celsius: _byte(celsius + 40.0),
+    "map_kpa": _byte,
+    "fuel_loop": int,
+    "lambda_": lambda ratio: _word(ratio * 32768.0),
+    "lambda_target": lambda ratio: _word(ratio * 32768.0),
 }
 """Raw integers as SSM and OBD share them (absolute pressure in kPa is OBD's alone)."""
 
@@ -79,25 +79,49 @@ _OBD_CHANNELS: Mapping[int, str] = {
 }
 
 
+class ShownCar(Protocol):
+    """What an ECU needs of a car: what its sensors show, for a time that only goes on."""
+
+    @property
+    def shown(self) -> frozenset[str]:
+        """Channels that there are."""
+        ...
+
+    @property
+    def t_s(self) -> float:
+        """Time since the start, s."""
+        ...
+
+    def advance_to(self, t_s: float) -> None:
+        """Drives on until that time."""
+        ...
+
+    def value(self, channel: str) -> float:
+        """What is shown now; see ``lowmaf.samples.CHANNELS``."""
+        ...
+
+
 class EcuAnswers:
-    """The ECU of one simulated car.
+    """The ECU of one car.
 
     The car sets off at the making of its ECU and is stepped up to the clock at each request, so
     nothing runs while nobody asks. ``reads_ram`` False is a stock ROM of a CAN Subaru: addresses in
     memory are refused and the loop state is to be had from OBD PID 03 only.
     """
 
-    def __init__(self, car: Car, clock: Clock, *, reads_ram: bool = True) -> None:
+    def __init__(self, car: ShownCar, clock: Clock, *, reads_ram: bool = True) -> None:
         self._car = car
         self._clock = clock
         self._origin_s = clock.now()
-        self._supported = [parameter for parameter in PARAMETERS if parameter.channel in _SSM_CHANNELS]
+        channels = _SSM_CHANNELS & car.shown
+        self._supported = [parameter for parameter in PARAMETERS if parameter.channel in channels]
+        self._pids = {pid: channel for pid, channel in _OBD_CHANNELS.items() if channel in car.shown}
         self._memory: dict[int, tuple[str, int]] = {
             address: (parameter.channel, 8 * (parameter.length - 1 - offset))
             for parameter in self._supported
             for offset, address in enumerate(parameter.addresses)
         }
-        if reads_ram:
+        if reads_ram and "fuel_loop" in car.shown:
             self._memory[FUEL_LOOP_ADDRESSES[ECU_ID]] = ("fuel_loop", 0)
 
     def answer(self, request: bytes) -> bytes:
@@ -122,7 +146,7 @@ class EcuAnswers:
     def values(self, addresses: Sequence[int]) -> bytes:
         """The byte at each address, 0 where there is none, with the car as it is now."""
         self._drive()
-        return bytes(self._byte_at(address) or 0 for address in addresses)
+        return bytes(value or 0 for value in self._bytes_at(addresses))
 
     def identify(self) -> InitReply:
         """The ECU's identification."""
@@ -139,7 +163,7 @@ class EcuAnswers:
     def _read(self, request: ReadRequest) -> bytes:
         if request.continuous:
             return NegativeReply(READ, _BAD_FORMAT).to_bytes()
-        values = [self._byte_at(address) for address in request.addresses]
+        values = self._bytes_at(request.addresses)
         if any(
             value is None and address >= _RAM
             for value, address in zip(values, request.addresses, strict=True)
@@ -147,21 +171,29 @@ class EcuAnswers:
             return NegativeReply(READ, _NOT_ALLOWED).to_bytes()
         return ReadReply(bytes(value or 0 for value in values)).to_bytes()
 
-    def _byte_at(self, address: int) -> int | None:
-        found = self._memory.get(address)
-        if found is None:
-            return None
-        channel, shift = found
-        return _RAW[channel](self._car) >> shift & 0xFF
+    def _bytes_at(self, addresses: Sequence[int]) -> list[int | None]:
+        """The byte at each address, None where there is none."""
+        raw: dict[str, int] = {}
+        values: list[int | None] = []
+        for address in addresses:
+            found = self._memory.get(address)
+            if found is None:
+                values.append(None)
+                continue
+            channel, shift = found
+            if channel not in raw:
+                raw[channel] = _RAW[channel](self._car.value(channel))
+            values.append(raw[channel] >> shift & 0xFF)
+        return values
 
     def _current_data(self, request: CurrentDataRequest) -> bytes:
         data: dict[int, bytes] = {}
         for pid in request.pids:
-            channel = _OBD_CHANNELS.get(pid)
-            if pid in SUPPORT_PIDS and pid <= max(_OBD_CHANNELS):
-                data[pid] = _support_bits(pid)
+            channel = self._pids.get(pid)
+            if pid in SUPPORT_PIDS and pid <= max(self._pids, default=0):
+                data[pid] = _support_bits(pid, self._pids)
             elif channel is not None:
-                raw = _RAW[channel](self._car)
+                raw = _RAW[channel](self._car.value(channel))
                 size = min(PID_BYTES[pid], 2)
                 # the status has one byte per bank, the second of which does not exist; a wide-band
                 # sensor adds its current, in which 80 00 is none
@@ -172,7 +204,7 @@ class EcuAnswers:
         return CurrentDataReply(data).to_bytes()
 
 
-def _support_bits(base: int) -> bytes:
-    """The 4 bytes that say which of the 32 PIDs after ``base`` there are."""
-    flags = sum(1 << base + 32 - pid for pid in _OBD_CHANNELS if base < pid <= base + 32)
-    return (flags | any(pid > base + 32 for pid in _OBD_CHANNELS)).to_bytes(4, "big")
+def _support_bits(base: int, pids: Collection[int]) -> bytes:
+    """The 4 bytes that say which of the 32 PIDs after ``base`` there are, and whether any follow."""
+    flags = sum(1 << base + 32 - pid for pid in pids if base < pid <= base + 32)
+    return (flags | any(pid > base + 32 for pid in pids)).to_bytes(4, "big")

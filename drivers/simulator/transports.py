@@ -8,9 +8,8 @@ from enum import StrEnum
 
 from drivers.can_link import open_bus
 from drivers.clock import Clock
-from drivers.simulator.car import Car
 from drivers.simulator.ecu import SimulatedEcu
-from drivers.simulator.ecu_answers import EcuAnswers
+from drivers.simulator.ecu_answers import EcuAnswers, ShownCar
 from drivers.simulator.elm_adapter import ElmAdapter
 from drivers.simulator.kline_ecu import KlineEcu
 from drivers.simulator.link_faults import LinkFaults
@@ -38,7 +37,7 @@ class Served:
     stop: Callable[[], None]
 
 
-def serve(transport: Transport, car: Car, clock: Clock, faults: LinkFaults) -> Served:
+def serve(transport: Transport, car: ShownCar, clock: Clock, faults: LinkFaults) -> Served:
     """Starts the ECU of ``car`` in a thread of its own.
 
     Raises:
