@@ -16,6 +16,7 @@ from drivers.logs.errors import LogUnreadableError
 from drivers.logs.opening import open_log
 from drivers.logs.recorded_drive import RecordedDrive
 from drivers.logs.summary import LogSummary
+from lowmaf.judge import Judged
 from lowmaf.pipeline import Pipeline
 from lowmaf.sample_stream import USED_CHANNELS
 from lowmaf.samples import SampleBatch
@@ -51,14 +52,16 @@ class Keeper(Protocol):
 
     keeps_samples: bool
 
-    def begin(self, log: Log) -> int:
+    def begin(self, log: Log, /) -> int:
         """A log begins; returns the number of its drive."""
         ...
 
-    def take(self, batch: SampleBatch) -> None: ...
+    def take(self, batch: SampleBatch, judged: Judged, pipeline: Pipeline, /) -> None:
+        """Samples of the log, the verdicts that became final, and who has its cells."""
+        ...
 
-    def end(self, pipeline: Pipeline, summary: LogSummary) -> None:
-        """The log was read to its end, and all its samples are judged."""
+    def end(self, judged: Judged, pipeline: Pipeline, summary: LogSummary, /) -> None:
+        """The log was read to its end: the last verdicts."""
         ...
 
     def drop(self) -> None:
@@ -78,11 +81,13 @@ class KeepNothing:
         self._begun += 1
         return self._begun
 
-    def take(self, batch: SampleBatch) -> None:
-        """Samples are not kept."""
+    def take(self, _batch: SampleBatch, _judged: Judged, pipeline: Pipeline) -> None:
+        """Nothing is kept: the pipeline need not remember what changed."""
+        pipeline.take_changed_blocks()
 
-    def end(self, pipeline: Pipeline, summary: LogSummary) -> None:
-        """Nor are cells."""
+    def end(self, _judged: Judged, pipeline: Pipeline, _summary: LogSummary) -> None:
+        """The same."""
+        pipeline.take_changed_blocks()
 
     def drop(self) -> None:
         """There is nothing to drop."""
@@ -175,8 +180,7 @@ def _feed(drive: RecordedDrive, log: Log, pipeline: Pipeline, keeper: Keeper, ba
                 _refuse_without_axis(drive.name, batch, pipeline)
                 pipeline.begin(keeper.begin(log))
                 begun = True
-            pipeline.feed(batch)
-            keeper.take(batch)
+            keeper.take(batch, pipeline.feed(batch), pipeline)
             bar.show(drive.name, *drive.progress)
     except OSError as error:
         raise WorkError(f"{drive.name}: reading failed: {error.strerror or error}") from error
@@ -185,8 +189,7 @@ def _feed(drive: RecordedDrive, log: Log, pipeline: Pipeline, keeper: Keeper, ba
         if begun:
             keeper.drop()
         raise
-    pipeline.finish()
-    keeper.end(pipeline, drive.summary)
+    keeper.end(pipeline.finish(), pipeline, drive.summary)
 
 
 def _refuse_without_axis(name: str, batch: SampleBatch, pipeline: Pipeline) -> None:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
 import json
 import os
+import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from daemon.errors import UsageError, WorkError
-from daemon.log_replay import STDIN, KeepNothing, Reading, logs_of, replay
+from daemon.log_replay import STDIN, KeepNothing, Log, Reading, Replayed, logs_of, replay
 from daemon.plot import check_plot, plot_bytes
 from daemon.printable import printable
 from daemon.report import text_report
@@ -21,7 +25,7 @@ from daemon.whole_file import write_file
 from drivers.logs.aliases import ROLES_SHOWN
 from lowmaf.document import flash_refusals, table_document
 from lowmaf.filters import FilterError, Filters
-from lowmaf.maf_table import default_axis
+from lowmaf.maf_table import MafTable, default_axis
 from lowmaf.pipeline import Pipeline
 from lowmaf.snapshot import CellState, Snapshot
 from lowmaf.table_text import (
@@ -64,6 +68,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--columns", nargs="+", action="extend", default=[], metavar="ROLE=HEADER",
         help=f"which column is which; roles are {', '.join(ROLES_SHOWN)}",
     )  # fmt: skip
+    add(
+        "--database", type=_path, metavar="FILE",
+        help="keep the logs there as drives, each once; without --maf-table its table is taken",
+    )  # fmt: skip
     add("--strict", action="store_true", help="fail if any log cannot be used")
     add("--require-flag", action="store_true", help="refuse logs without a closed-loop flag")
     add("--decimal-comma", action="store_true", help="decimal comma, in the logs and in RomRaider text")
@@ -73,19 +81,65 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Reads all logs, then writes one result. A table without any sample is written, and is a failure."""
     filters, columns = _filters(options.filters), _columns(options.columns)
-    table = default_axis() if options.maf_table is None else read_table(options.maf_table, "--maf-table")
+    table = None if options.maf_table is None else read_table(options.maf_table, "--maf-table")
     _refuse_overwriting(options)
     if options.plot is not None:
         check_plot(options.plot)
-    pipeline = Pipeline(table, estimator=options.estimator, filters=filters)
+    logs = logs_of(options.logs)
     reading = Reading(columns, options.require_flag, options.decimal_comma)
-    replayed = replay(logs_of(options.logs), pipeline, reading, KeepNothing())
+    make_pipeline = partial(Pipeline, estimator=options.estimator, filters=filters)
+    with _interrupted_by_sigterm():
+        if options.database is None:
+            replayed = replay(logs, make_pipeline(table or default_axis()), reading, KeepNothing())
+            _tell(replayed, options)
+        else:
+            replayed = _kept(logs, table, make_pipeline, reading, options)
+        _write(replayed, options)
+    if not replayed.snapshot.counts.accepted:
+        raise WorkError("no sample counted: the table is empty")
+    return 0
+
+
+def _kept(
+    logs: Sequence[Log],
+    table: MafTable | None,
+    make_pipeline: Callable[[MafTable], Pipeline],
+    reading: Reading,
+    options: argparse.Namespace,
+) -> Replayed:
+    """Replays the logs and keeps those that can be used. The database is loaded only where it is needed."""
+    keeping = importlib.import_module("daemon.log_keeping")
+    with contextlib.ExitStack() as copies, keeping.LogKeeper(options.database) as keeper:
+        pipeline = make_pipeline(keeper.table(table))
+        keeper.prepare(pipeline)
+        logs = [keeping.spooled(log, options.database.parent, copies) for log in logs]
+        replayed = replay(logs, pipeline, reading, keeper)
+        _tell(replayed, options)
+        keeper.confirm()
+    for note in keeper.notes:
+        _complain(note)
+    return replayed
+
+
+def _tell(replayed: Replayed, options: argparse.Namespace) -> None:
+    """Says what became of logs that gave nothing.
+
+    Raises:
+        WorkError: no log could be used, or not all of them where all were asked for.
+    """
     for line in (*replayed.copies, *replayed.troubles):
-        print(f"lowmaf replay: {printable(line)}", file=sys.stderr)
+        _complain(line)
     if not replayed.summaries:
         raise WorkError("no log could be used")
     if replayed.troubles and options.strict:
         raise WorkError(f"{len(replayed.troubles)} of {len(options.logs)} logs could not be used")
+
+
+def _complain(line: str) -> None:
+    print(f"lowmaf replay: {printable(line)}", file=sys.stderr)
+
+
+def _write(replayed: Replayed, options: argparse.Namespace) -> None:
     document = table_document(replayed.snapshot, logs=[log.as_json() for log in replayed.summaries])
     if options.plot is not None:
         write_file("--plot", options.plot, plot_bytes(document, options.plot))
@@ -94,9 +148,6 @@ def run(options: argparse.Namespace) -> int:
         _print(text)
     else:
         write_file("--output", options.output, text.encode())
-    if not replayed.snapshot.counts.accepted:
-        raise WorkError("no sample counted: the table is empty")
-    return 0
 
 
 def formatted(snapshot: Snapshot, document: Mapping[str, Any], options: argparse.Namespace) -> str:
@@ -166,10 +217,25 @@ def _refuse_overwriting(options: argparse.Namespace) -> None:
         if options.logs.count(log) > 1 or (log != STDIN and read.count(Path(log).resolve()) > 1):
             raise UsageError(f"{log} is given twice: its samples would count double")
     taken = [*read, *([] if options.maf_table is None else [options.maf_table.resolve()])]
-    for option, target in (("--output", options.output), ("--plot", options.plot)):
+    written = (("--database", options.database), ("--output", options.output), ("--plot", options.plot))
+    for option, target in written:
         if target is not None and target.resolve() in taken:
             raise UsageError(f"{option} {target} is one of the files that are read or written")
         taken += [] if target is None else [target.resolve()]
+
+
+@contextlib.contextmanager
+def _interrupted_by_sigterm() -> Iterator[None]:
+    """SIGTERM ends the work as Ctrl-C does: nothing half done stays behind."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _print(text: str) -> None:
