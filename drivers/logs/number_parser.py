@@ -38,24 +38,63 @@ _KEPT = np.array([0, *(~0 << 8 * (8 - count) & 0xFFFFFFFFFFFFFFFF for count in r
 _BLANK = _ZEROS & ~_KEPT
 """'0' in the place of the characters before those."""
 _PEEKED = 64
+_HUNDRED, _TEN = (100 << 16) | 1, (10 << 16) | 1
+"""Factors that add a hundred times, or ten times, a half-word to the next."""
 _NONE = np.empty(0, dtype=np.intp)
 
 
 @dataclass(frozen=True, slots=True)
+class _Pattern:
+    """Numbers of one word with the dot at one place: what the steps from characters to values need.
+
+    ``zero`` turns digits into their values and the dot into 0; ``above`` added to them sets the highest
+    bit of every byte that is no digit's; ``before`` has the bytes before the dot. ``least`` characters
+    are the fewest, ``tens`` combines pairs of digits, ``power`` is what the whole number is divided by.
+    """
+
+    zero: Any
+    above: Any
+    before: Any
+    least: int
+    tens: Any
+    power: np.float64
+
+
+@dataclass(frozen=True, slots=True)
 class _WordSize:
-    """Words of ``size`` characters: their type, and masks of their last 0 to ``size`` characters."""
+    """Words of ``size`` characters: their type, masks of their last 0 to ``size`` characters, the highest
+    bit of each, and the patterns without a dot (last) and with one at each place."""
 
     size: int
     kind: Any
     kept: NDArray[Any]
-    ones: int
+    highest: int
+    patterns: tuple[_Pattern, ...]
 
     @staticmethod
     def of(size: int) -> _WordSize:
         kind = np.dtype(f"<u{size}")
         whole = (1 << 8 * size) - 1
         kept = [whole ^ ((1 << 8 * (size - count)) - 1) for count in range(size + 1)]
-        return _WordSize(size, kind, np.array(kept, dtype=kind), whole // 0xFF)
+        patterns = tuple(_pattern(size, kind.type, whole // 0xFF, dot) for dot in (*range(size), -1))
+        return _WordSize(size, kind, np.array(kept, dtype=kind), whole // 0xFF * 0x80, patterns)
+
+
+def _pattern(size: int, kind: Any, ones: int, dot: int) -> _Pattern:
+    zero, above = ord("0") * ones, (0x80 - 10) * ones
+    if dot < 0:
+        return _Pattern(kind(zero), kind(above), kind(0), 1, kind(_HUNDRED), _POWERS[0])
+    decimals = size - 1 - dot
+    power, tens = decimals, _HUNDRED
+    if size == 4:
+        # In a pair with a dot only one digit counts: the pair before it is worth ten, not a hundred.
+        # Behind a dot at the very end that cannot be said, so such a number becomes ten times as large.
+        tens = _TEN if dot in (1, 2) else _HUNDRED
+        power = 1 if dot == 3 else decimals
+    return _Pattern(
+        kind(zero ^ (ord("0") ^ ord(".")) << 8 * dot), kind(above + (9 << 8 * dot)), kind((1 << 8 * dot) - 1),
+        decimals + 2, kind(tens), _POWERS[power],
+    )  # fmt: skip
 
 
 _SHORT, _LONG = _WordSize.of(4), _WordSize.of(8)
@@ -75,7 +114,7 @@ def parse_numbers(text: NDArray[np.uint8], start: Offsets, end: Offsets) -> Numb
     if not start.size:
         return Numbers(np.empty(0), _NONE)
     length = end - start
-    longest = int(length.max())
+    longest = int(np.maximum.reduce(length))
     if longest <= 9:
         maybe_signed = bool((text[start[:_PEEKED]] <= ord("-")).any())
         values = None
@@ -83,7 +122,7 @@ def parse_numbers(text: NDArray[np.uint8], start: Offsets, end: Offsets) -> Numb
             values = _alike(text, end, length, longest, None)
         if values is None:
             minus, unsigned = _without_sign(text, start, length)
-            longest = int(unsigned.max())
+            longest = int(np.maximum.reduce(unsigned))
             values = _alike(text, end, unsigned, longest, minus) if longest <= 8 else None
         if values is not None:
             return Numbers(values, _NONE)
@@ -108,30 +147,26 @@ def _alike(
     no byte but a digit's is above 0 and none above 9.
     """
     form = _SHORT if longest <= 4 else _LONG
-    size, kind = form.size, form.kind.type
+    size = form.size
     word = np.ndarray((text.size - size + 1,), form.kind, text, strides=(1,))[end - size]
     kept = form.kept.take(length)
     dot = (int(word[0]) & int(kept[0])).to_bytes(size, "little").rfind(b".")
-    pattern, above = ord("0") * form.ones, (0x80 - 10) * form.ones
-    decimals = 0
-    if dot >= 0:
-        decimals = size - 1 - dot
-        pattern ^= (ord("0") ^ ord(".")) << 8 * dot
-        above += 9 << 8 * dot
-    if int(length.min()) < (decimals + 2 if dot >= 0 else 1):
+    pattern = form.patterns[dot]
+    if int(np.minimum.reduce(length)) < pattern.least:
         return None
-    word ^= kind(pattern)
+    word ^= pattern.zero
     word &= kept
-    check = np.add(word, kind(above), out=kept)
+    check = np.add(word, pattern.above, out=kept)
     check |= word
-    if int(np.bitwise_or.reduce(check)) & (0x80 * form.ones):
+    if int(np.bitwise_or.reduce(check)) & form.highest:
         return None
     if form is _SHORT:
-        whole, power = _four_digits(word, dot)
+        whole = _four_digits(word, pattern.tens).view(np.int32)
     else:
         if dot >= 0:
-            _close_up(word, dot)
-        whole, power = _eight_digits(word).view(np.int64), _POWERS[decimals]
+            _close_up(word, pattern.before)
+        whole = _eight_digits(word).view(np.int64)
+    power = pattern.power
     return _plain(whole / (power if minus is None else np.where(minus, -power, power)))
 
 
@@ -215,28 +250,22 @@ def _only_digits(digits: Words) -> Mask:
     return good
 
 
-def _close_up(digits: Words, dot: int) -> None:
+def _close_up(digits: Words, before_dot: np.uint64) -> None:
     """Moves the digits before the dot, a byte of 0 by now, up over it."""
-    below = (1 << 8 * dot) - 1
-    before = digits & _U(below)
+    before = digits & before_dot
+    digits ^= before
     before <<= _U(8)
-    digits &= _U(~((below << 8) | 0xFF) & 0xFFFFFFFFFFFFFFFF)
     digits |= before
 
 
-def _four_digits(digits: NDArray[np.uint32], dot: int) -> tuple[NDArray[np.int32], Any]:
-    """Four digits, one of them perhaps the 0 of a dot, as a whole number and what to divide it by.
-
-    In the pair with a dot only one counts: the pair before it is worth ten, not a hundred. Behind a dot
-    at the very end (3) that cannot be said, so such a number becomes ten times as large.
-    """
-    within_pairs = dot in (1, 2)
+def _four_digits(digits: NDArray[np.uint32], tens: np.uint32) -> NDArray[np.uint32]:
+    """As :func:`_eight_digits`; ``tens`` combines the pairs."""
     digits *= np.uint32(2561)
     digits >>= np.uint32(8)
     digits &= np.uint32(0x00FF00FF)
-    digits *= np.uint32(655361 if within_pairs else 6553601)
+    digits *= tens
     digits >>= np.uint32(16)
-    return digits.view(np.int32), _POWERS[1 if dot == 3 else 3 - dot if dot >= 0 else 0]
+    return digits
 
 
 def _eight_digits(digits: Words) -> Words:

@@ -12,7 +12,7 @@ from drivers.logs.fuel_loop import LoopCoding, LoopInference, code_of_text, deco
 from drivers.logs.layout import LogLayout
 from drivers.logs.number_parser import Mask
 from drivers.logs.rows import Rows
-from drivers.logs.time_column import StampGroup, TimeLine, spread
+from drivers.logs.time_column import StampGroup, TimeLine, spread, steps_from
 from lowmaf.samples import Floats, SampleBatch
 
 RICH_RAIL_AFR = 10.2
@@ -116,7 +116,7 @@ class Sampler:
     def _count(self, t_s: Floats) -> None:
         if self._last_s is None:
             self._first_s = float(t_s[0])
-        steps = np.diff(t_s, prepend=self._first_s if self._last_s is None else self._last_s)
+        steps = steps_from(self._first_s if self._last_s is None else self._last_s, t_s)
         if steps.max() > GAP_S or steps.min() < 0.0:
             holes = steps > GAP_S
             self.gaps += int(np.count_nonzero(holes))

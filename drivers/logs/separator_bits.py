@@ -7,6 +7,7 @@ the lines, all of them at once, lists only those beside the fields that are read
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +31,7 @@ def packed(mask: Mask) -> Words:
 def positions(bits: Words) -> Offsets:
     """Where bits are set, in their order; meant for few of them, such as line ends."""
     for kind in (np.uint64, np.uint32, np.uint16, np.uint8):
-        words = bits.view(kind)
+        words: NDArray[Any] = bits.view(kind)
         at: Offsets = np.flatnonzero(words != 0)
         found = words.take(at)
         below = found - kind(1)

@@ -91,8 +91,7 @@ class TimeLine:
             return np.empty(0)
         if period_s is None:
             if self._offset_s is not None and not np.isfinite(self._period_s):
-                steps = np.diff(stamp_s)
-                if min(steps.min(initial=0.0), stamp_s[0] - self._stamp_s) >= -BACK_S:
+                if steps_from(self._stamp_s, stamp_s).min() >= -BACK_S:
                     self._stamp_s = float(stamp_s[-1])
                     onward: Floats = stamp_s + self._offset_s
                     return onward
@@ -100,7 +99,7 @@ class TimeLine:
         if self._offset_s is None:
             self._offset_s, self._stamp_s = -float(stamp_s[0]), float(stamp_s[0])
             self._period_s = float(period_s[0])
-        step = np.diff(stamp_s, prepend=self._stamp_s)
+        step = steps_from(self._stamp_s, stamp_s)
         periods = np.concatenate(([self._period_s], period_s))
         shared = np.minimum(periods[1:], periods[:-1])
         restarted = (step < 0.0) | (step >= shared) | (periods[1:] != periods[:-1])
@@ -120,6 +119,14 @@ class TimeLine:
         self._stamp_s, self._period_s = float(stamp_s[-1]), float(period_s[-1])
         placed: Floats = stamp_s + offsets[1:]
         return placed
+
+
+def steps_from(before_s: float, t_s: Floats) -> Floats:
+    """From each time's predecessor to it, s; ``before_s`` precedes the first."""
+    steps = np.empty_like(t_s)
+    steps[:1] = t_s[:1] - before_s
+    np.subtract(t_s[1:], t_s[:-1], out=steps[1:])
+    return steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +152,7 @@ def spread(t_s: Floats, next_t_s: float | None, previous: StampGroup | None) -> 
     Returns:
         The times, and the last group, to pass on.
     """
-    steps = np.diff(t_s)
+    steps = t_s[1:] - t_s[:-1]
     if steps.all():
         return t_s, StampGroup(float(t_s[-1]), 1)
     starts = np.concatenate(([0], np.flatnonzero(steps) + 1))

@@ -23,17 +23,24 @@ class NearestCell:
         """Adds rows that follow those added before."""
         if not time_ms.size:
             return
-        before = (time_ms[0] - 1.0, maf_v[0]) if self._last is None else self._last
-        step_ms = np.diff(time_ms, prepend=before[0])
-        rise = np.diff(maf_v, prepend=before[1])
+        last_ms, last_v = (time_ms[0] - 1.0, maf_v[0]) if self._last is None else self._last
+        step_ms, rise = _steps_from(last_ms, time_ms), _steps_from(last_v, maf_v)
         counted = (1000.0 * rise <= LAST_STEADY_V_PER_S * step_ms) & (step_ms > 0.0)
         counted &= status == CLOSED_LOOP_STATUS
-        cell = nearest_breakpoint(AXIS_V, maf_v[counted])
+        at = np.flatnonzero(counted)
+        cell = nearest_breakpoint(AXIS_V, maf_v.take(at))
         self.hits += np.bincount(cell, minlength=AXIS_V.size)
-        self.trims += np.bincount(cell, weights=(short + learned)[counted], minlength=AXIS_V.size)
+        self.trims += np.bincount(cell, weights=(short + learned).take(at), minlength=AXIS_V.size)
         self._last = float(time_ms[-1]), float(maf_v[-1])
 
     def mean_pct(self) -> Floats:
         """Mean trim per breakpoint; 0 without hits."""
         mean: Floats = self.trims / np.maximum(self.hits, 1)
         return mean
+
+
+def _steps_from(before: float, values: Floats) -> Floats:
+    steps = np.empty_like(values)
+    steps[0] = values[0] - before
+    np.subtract(values[1:], values[:-1], out=steps[1:])
+    return steps
