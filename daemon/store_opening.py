@@ -155,13 +155,17 @@ def stored_text(stored: bytes) -> str:
 
 
 def is_disk_full(error: sqlite3.Error) -> bool:
-    """Whether there was no room for a write."""
+    """Whether there was no room for a write, or the disk did not take it."""
     return getattr(error, "sqlite_errorcode", None) in _DISK_FULL_CODES
 
 
 def error_words(error: sqlite3.Error) -> str:
     """What an SQLite error means for the owner."""
-    return "no room left on the disk" if is_disk_full(error) else str(error)
+    words = {
+        sqlite3.SQLITE_FULL: "no room left on the disk",
+        sqlite3.SQLITE_IOERR_WRITE: "the disk takes no writes: read-only, broken, or at a limit of size",
+    }
+    return words.get(getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR), str(error))
 
 
 def _make_ready(path: Path) -> None:

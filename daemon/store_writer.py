@@ -164,10 +164,10 @@ class StoreWriter:
         except sqlite3.DatabaseError as error:
             if not isinstance(error, sqlite3.OperationalError) and type(error) is not sqlite3.DatabaseError:
                 raise
+            words = error_words(error)
             if with_samples and is_disk_full(error):
-                self._note("disk_full", "Samples are not kept: no room left on the disk. The table goes on.")
+                self._note("disk_full", f"Samples are not kept: {words}. The table goes on.")
             else:
-                words = error_words(error)
                 self._note(
                     "writing_failed",
                     f"Nothing can be written to {self._path}: {words}. The table goes on; it is tried again.",
