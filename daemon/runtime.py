@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from daemon.clock_watch import ClockWatch
+from daemon.drive_review import HubReview
 from daemon.earlier_drives import carry_on, relearn, resumable, resume
 from daemon.errors import WorkError
 from daemon.hub import Hub, HubSettings
@@ -107,6 +108,7 @@ async def _run(plan: Plan) -> None:
                 sessions=KeptSessions(
                     store, lambda session: session.id == hub.session(), lambda: relearn(hub, store)
                 ),
+                review=HubReview(hub, store),
             )
             supervisor = Supervisor(plan.make_driver, hub)
             tasks: list[Coroutine[None, None, None]] = [

@@ -102,13 +102,17 @@ class Filters:
 
     @classmethod
     def from_pairs(cls, pairs: Iterable[str]) -> Filters:
-        """Filters from ``KEY=VALUE`` texts, the others at their defaults.
+        """Filters from ``KEY=VALUE`` texts, the others at their defaults; see :meth:`changed`."""
+        return cls().changed(pairs)
+
+    def changed(self, pairs: Iterable[str]) -> Filters:
+        """These filters with those that ``KEY=VALUE`` texts name changed.
 
         Raises:
             FilterError: no ``=``, an unknown key (with the nearest known one), a key given twice, or a
                 value that is not a number, not true or false, or not allowed.
         """
-        known = {spec.name: spec for spec in fields(cls)}
+        known = {spec.name: spec for spec in fields(self)}
         chosen: dict[str, Any] = {}
         texts: dict[str, str] = {}
         for pair in pairs:
@@ -122,7 +126,7 @@ class Filters:
                 raise FilterError(f"{key} is given twice: {key}={texts[key]} and {key}={text}")
             texts[key] = text
             chosen[key] = _value_of(text, key, known[key].metadata)
-        return replace(cls(), **chosen)
+        return replace(self, **chosen)
 
     def channels_needed(self) -> dict[str, str]:
         """Channel → filter, for the filters that are on."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import FastAPI, Query
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from web import metrics
@@ -23,7 +22,10 @@ from web.event_stream import EventStream, EventStreamResponse
 from web.json_body import read_json_object
 from web.maf_table_routes import add_maf_table_routes
 from web.openej import OpenEjBodyError, analyse
+from web.page_files import PageFiles
 from web.request_body import read_body
+from web.review import DriveReview
+from web.review_routes import add_review_routes
 from web.security import SECURITY_HEADERS, Guard, HostRule
 from web.session_routes import add_session_routes
 from web.session_shelf import SessionShelf
@@ -44,8 +46,9 @@ def create_app(
     host_names: Iterable[str] = (),
     openej_origins: Iterable[str] = (),
     sessions: SessionShelf | None = None,
+    review: DriveReview | None = None,
 ) -> FastAPI:
-    """The application over ``board`` and, where drives are kept, ``sessions``.
+    """The application over ``board`` and, where drives are kept, ``sessions`` and ``review``.
 
     ``host_names`` are names it answers to besides addresses.
 
@@ -78,6 +81,8 @@ def create_app(
     add_maf_table_routes(app, board)
     if sessions is not None:
         add_session_routes(app, sessions)
+    if review is not None:
+        add_review_routes(app, board, review)
     _add_openej(app)
     return app
 
@@ -94,23 +99,16 @@ class HeadAsGet:
         await self._app(scope, receive, send)
 
 
-class _Assets(StaticFiles):
-    """Static files that browsers check before each use, so that an update is never half loaded."""
-
-    def file_response(self, *arguments: Any, **named: Any) -> Response:
-        response = super().file_response(*arguments, **named)
-        response.headers["cache-control"] = "no-cache"
-        return response
-
-
 def _add_dashboard(app: FastAPI) -> None:
-    assets = _Assets(directory=STATIC)
+    files = PageFiles(STATIC)
 
     @app.get("/", include_in_schema=False)
     async def dashboard(request: Request) -> Response:
-        return await assets.get_response("index.html", request.scope)
+        return files.answer("index.html", request)
 
-    app.mount("/static", assets, name="static")
+    @app.get("/static/{name:path}", include_in_schema=False)
+    async def page_file(request: Request, name: str) -> Response:
+        return files.answer(name, request)
 
 
 def _add_table(app: FastAPI, table: CurrentTable) -> None:
