@@ -20,7 +20,7 @@ from daemon.config_sections import (
 from daemon.config_values import ValueProblemError, checked, from_environment, shown
 from daemon.errors import UsageError
 from daemon.toml_lines import KeyPath, key_lines, line_of
-from drivers.base import DriverOptionError
+from drivers.base import DriverOptionError, OptionMissingError
 from drivers.clock import WallClock
 from drivers.registry import DRIVERS, READS_DEFINITION, SECOND_SOURCES, create, create_second
 from drivers.ssm_definition import DefinitionError, check_file
@@ -203,7 +203,7 @@ class _Reading:
             self._complain(self._given[name].get("driver", self._in_file(name)), f"{head} {whole}")
             return
         alone = [
-            (given, _driver_complaint(source.driver, {key: given.value}, second=second))
+            (given, _driver_complaint(source.driver, {key: given.value}, second=second, alone=True))
             for key, given in options.items()
         ]
         found = [(given, what) for given, what in alone if what is not None]
@@ -223,13 +223,18 @@ def _head(section: str) -> str:
     return f"[[{section}]]" if section == SECOND_SOURCE else f"[{section}]"
 
 
-def _driver_complaint(driver: str, options: Mapping[str, Any], *, second: bool) -> str | None:
-    """What the driver has against its options, None where nothing; it opens no device."""
+def _driver_complaint(
+    driver: str, options: Mapping[str, Any], *, second: bool, alone: bool = False
+) -> str | None:
+    """What the driver has against its options, None where nothing; it opens no device.
+
+    An option that is looked at ``alone`` is not to blame for those that are missing.
+    """
     make = create_second if second else create
     try:
         make(driver, options, WallClock())
     except DriverOptionError as error:
-        return str(error)
+        return None if alone and isinstance(error, OptionMissingError) else str(error)
     return None
 
 

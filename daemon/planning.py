@@ -52,7 +52,8 @@ def plan_from(config: Config) -> Plan:
         table = read_table(config.vehicle.maf_table, f"{config.path}: [vehicle] maf_table")
     else:
         table = driver.maf_table if isinstance(driver, Simulator) else default_axis()
-    if config.source.driver in NEEDS_MAF_TABLE and table.flow_gs is None:
+    lacks_voltage = config.source.driver in NEEDS_MAF_TABLE or getattr(driver, "lacks_voltage", False)
+    if lacks_voltage and table.flow_gs is None:
         raise UsageError(
             f"{config.path}: driver {config.source.driver} reads the flow but no MAF voltage: "
             f"[vehicle] maf_table is needed, the table in the ECU with its flow"

@@ -17,6 +17,10 @@ class DriverOptionError(DriverError):
     """An option that is unknown or impossible; says which, the value met and what is allowed."""
 
 
+class OptionMissingError(DriverOptionError):
+    """Options that a driver cannot do without; what is there may be right."""
+
+
 class DeviceUnavailableError(DriverError):
     """The port, bus or ECU is not there now. The supervisor tries again later."""
 

@@ -7,11 +7,12 @@ can ask for that (slcan, pcan, kvaser). A socketcan interface has the mode it wa
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import AsyncGenerator, Collection, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NoReturn
 
 import can
@@ -19,12 +20,11 @@ import can
 from drivers.base import DeviceUnavailableError, LinkCounts
 from drivers.can_link import open_bus
 from drivers.clock import Clock
-from drivers.handoff import EndOfItemsError, Handoff
+from drivers.handoff import Handoff, from_thread
 
 _LISTEN_S = 0.05
 _DELIVER_S = 0.04
 _QUEUE_ITEMS = 256
-_JOIN_S = 1.0
 _SILENT_MODE: Mapping[str, Mapping[str, Any]] = {
     "slcan": {"listen_only": True},
     "pcan": {"state": can.BusState.PASSIVE},
@@ -87,37 +87,18 @@ class CanListener:
             DeviceUnavailableError: the bus cannot be opened, is gone, or has fallen silent.
         """
         handoff: Handoff[list[HeardFrame]] = Handoff(_QUEUE_ITEMS)
-        stop = threading.Event()
-        thread = threading.Thread(target=self._listen, args=(handoff, stop), name="can-listener", daemon=True)
-        thread.start()
-        try:
-            while True:
-                yield await handoff.get()
+        async with aclosing(from_thread(handoff, partial(self._listen, handoff), "can-listener")) as heard:
+            async for frames in heard:
                 self._counts.dropped_batches = handoff.dropped
-        except EndOfItemsError:
-            return
-        finally:
-            stop.set()
-            try:
-                async with asyncio.timeout(_JOIN_S):
-                    await handoff.ended.wait()
-            except TimeoutError:
-                pass  # a backend hangs in a call; the thread is a daemon and holds nothing of ours
-            finally:
-                thread.join(0.05)
+                yield frames
 
     def _listen(self, handoff: Handoff[list[HeardFrame]], stop: threading.Event) -> None:
         """The thread: opens the bus, hears, and closes the bus whatever happens."""
+        bus = open_listening(*self._place)
         try:
-            bus = open_listening(*self._place)
-            try:
-                self._hear(bus, handoff, stop)
-            finally:
-                bus.shutdown()
-        except Exception as error:  # noqa: BLE001 - raised again where the frames are awaited
-            handoff.close(error)
-        else:
-            handoff.close()
+            self._hear(bus, handoff, stop)
+        finally:
+            bus.shutdown()
 
     def _hear(self, bus: can.BusABC, handoff: Handoff[list[HeardFrame]], stop: threading.Event) -> None:
         bus.set_filters(

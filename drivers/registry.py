@@ -19,6 +19,7 @@ DRIVERS: Mapping[str, tuple[str, str]] = {
     "ssm-can": ("drivers.ssm_can", "SsmCan"),
     "obd-can": ("drivers.obd_can", "ObdCan"),
     "elm327": ("drivers.elm327", "Elm327"),
+    "can-broadcast": ("drivers.can_broadcast", "CanBroadcast"),
     "replay": ("drivers.replay", "Replay"),
     "simulator": ("drivers.simulator.source", "Simulator"),
 }

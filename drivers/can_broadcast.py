@@ -1,0 +1,127 @@
+"""``can-broadcast``: what an ECU sends by itself, decoded by a DBC file. Listens and never sends."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+import can
+
+from drivers.base import DeviceUnavailableError, DriverOptionError, LinkCounts, OptionMissingError
+from drivers.batches import batch_of
+from drivers.broadcast_samples import MAX_AGE_S, RATE_HZ, BroadcastSamples, HoldRules
+from drivers.can_listening import CanListener, HeardFrame
+from drivers.clock import Clock
+from drivers.dbc_signals import DbcError, SignalMap, parse_pairs, signal_map
+from drivers.options import option, parse_options
+from drivers.slcan_bus import check_place
+from lowmaf.samples import SampleBatch
+
+NONE = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class CanBroadcastOptions:
+    """What the configuration may say for ``driver = "can-broadcast"``."""
+
+    interface: str = option("socketcan", "python-can interface", choices=sorted(can.VALID_INTERFACES))
+    channel: str = option("can0", "channel of that interface")
+    bitrate: int = option(0, "0 leaves what the interface is set to", unit="bit/s", low=0, high=1_000_000)
+    dbc: str = option(NONE, "DBC file that describes the frames; needs the extra lowmaf[dbc]")
+    signals: str = option(
+        NONE,
+        "which signal is which channel: CHANNEL=SIGNAL or CHANNEL=MESSAGE.SIGNAL, separated by commas; maf_v "
+        "or maf_gs, stft_pct, ltft_pct and fuel_loop are needed (ltft_pct=0 for an ECU without long-term "
+        "trim)",
+    )
+    closed_loop: str = option(
+        "obd",
+        "how the signal of fuel_loop says closed: obd (2), subaru (8), or the values or names that mean "
+        "closed, separated by commas",
+    )
+    rate_hz: float = option(RATE_HZ, "samples per second at most", unit="Hz", low=1.0, high=200.0)
+    max_age_s: float = option(
+        MAX_AGE_S, "a value older than this is not measured; temperatures stand for 10 s", unit="s",
+        low=0.02, high=60.0,
+    )  # fmt: skip
+    silent_s: float = option(2.0, "give up when no sample came for so long", unit="s", low=0.1, high=10.0)
+
+
+class CanBroadcast:
+    """Samples of what is heard; see ``drivers.base.Driver``. The rule is :class:`BroadcastSamples`'.
+
+    Raises:
+        DriverOptionError: an option is unknown or impossible, or the DBC file does not fit them.
+    """
+
+    name = "can-broadcast"
+
+    def __init__(self, options: Mapping[str, object], clock: Clock) -> None:
+        self.options = parse_options(CanBroadcastOptions, self.name, options)
+        if self.options.interface == "slcan":
+            check_place(self.options.channel, self.options.bitrate)
+        self.counts = LinkCounts()
+        self._clock = clock
+        self._signals = self._map() if options else None
+
+    @property
+    def lacks_voltage(self) -> bool:
+        """Whether the MAF voltage has to be had back from the flow."""
+        return self._signals is not None and "maf_v" not in self._signals.channels
+
+    def describe(self) -> str:
+        where = f"listening on CAN {self.options.channel} ({self.options.interface})"
+        return where if self._signals is None else f"{where}, {self._signals.words}"
+
+    async def batches(self) -> AsyncGenerator[SampleBatch, None]:
+        options, clock = self.options, self._clock
+        if self._signals is None:
+            raise DeviceUnavailableError("driver can-broadcast has no options: dbc and signals are needed")
+        samples = BroadcastSamples(self._signals, HoldRules(options.rate_hz, options.max_age_s))
+        listener = CanListener(
+            (options.interface, options.channel, options.bitrate),
+            samples.identifiers,
+            clock,
+            self.counts,
+            options.silent_s,
+        )
+        origin_s = sampled_s = clock.now()
+        async with aclosing(listener.frames()) as heard:
+            async for frames in heard:
+                batch = self._batch(samples, frames, origin_s)
+                if batch is not None:
+                    sampled_s = clock.now()
+                    yield batch
+                elif clock.now() - sampled_s > options.silent_s:
+                    raise DeviceUnavailableError(
+                        f"{self.describe()}: frames came, but none with air flow for {options.silent_s:g} s"
+                    )
+
+    def _batch(
+        self, samples: BroadcastSamples, frames: list[HeardFrame], origin_s: float
+    ) -> SampleBatch | None:
+        times: list[float] = []
+        rows: list[list[float]] = []
+        for frame in frames:
+            row = samples.take((frame.identifier, frame.is_extended), frame.data, frame.at_s)
+            if row is not None:
+                times.append(frame.at_s - origin_s)
+                rows.append(row)
+        self.counts.bad_frames += samples.bad_frames
+        samples.bad_frames = 0
+        self.counts.samples += len(rows)
+        return batch_of(times, samples.channels, rows) if rows else None
+
+    def _map(self) -> SignalMap:
+        options = self.options
+        if NONE in (options.dbc, options.signals):
+            raise OptionMissingError(
+                "driver can-broadcast needs the options dbc (a DBC file) and signals (which signal is which "
+                "channel)"
+            )
+        try:
+            return signal_map(Path(options.dbc), parse_pairs(options.signals), options.closed_loop)
+        except DbcError as error:
+            raise DriverOptionError(f"driver can-broadcast: {error}") from None
