@@ -189,6 +189,26 @@ def test_control_characters_of_names_are_shown_not_obeyed(tmp_path: Path) -> Non
     assert "a\\x1b[31mb.toml" in done.stderr
 
 
+def test_a_recorded_log_is_replayed_as_if_live_and_the_dashboard_stays(tmp_path: Path) -> None:
+    rows = [f"{50 * n},{n % 5 - 2},1.56,8,{1.2 + n % 40 / 100:.2f},900" for n in range(2000)]
+    header = (
+        "Time (msec),A/F Correction #1 (%),A/F Learning #1 (%),CL/OL Fueling* (status),"
+        "Mass Airflow Sensor Voltage (V),Engine Speed (rpm)"
+    )
+    (tmp_path / "drive.csv").write_text("\n".join([header, *rows, ""]))
+    config = tmp_path / "lowmaf.toml"
+    config.write_text(
+        f'[source]\ndriver = "replay"\nfile = "{tmp_path}/drive.csv"\nspeed = 50\n[web]\nport = 0\n'
+    )
+    with started("run", "--config", str(config)) as (_, url):
+        live = until(f"{url}api/v1/status", lambda status: status["link"]["state"] == "running")
+        assert live["link"]["words"] == f"replay of {tmp_path}/drive.csv (romraider), 50 × real time"
+        until(f"{url}api/v1/status", lambda status: status["link"]["state"] == "ended")
+        samples = get(f"{url}api/v1/table")["samples"]
+    assert samples["seen"] == 2000
+    assert samples["accepted"] > 1900
+
+
 def test_a_simulated_source_is_announced(tmp_path: Path) -> None:
     config = tmp_path / "empty.toml"
     config.write_text("")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import signal
@@ -92,6 +93,36 @@ def test_an_ecu_on_a_bus_over_udp_is_read_by_another_program(probe) -> None:
     assert out.startswith("SSM on CAN 239.74.163.2 (udp_multicast), ECU 4D12044006")
 
 
+def test_a_recorded_log_is_driven_probed_recorded_and_replayed(probe, tmp_path: Path, capsys) -> None:
+    """The whole way round: log, simulated ECU, driver, raw recording, and the table made of that."""
+    rows = [f"{100 * n},2.5,-1.5,8,1.52,4.56,900" for n in range(600)]
+    header = (
+        "Time (msec),A/F Correction #1 (%),A/F Learning #1 (%),CL/OL Fueling* (status),"
+        "Mass Airflow Sensor Voltage (V),Mass Airflow (g/s),Engine Speed (rpm)"
+    )
+    log, folder = tmp_path / "drive.csv", tmp_path / "raw"
+    log.write_text("\n".join([header, *rows, ""]))
+    with simulated("--transport", "kline", "--drive", str(log)) as (_, source):
+        status, out, _ = probe(source, "--seconds", "1", "--record", str(folder))
+    assert status == 0
+    assert re.search(r"MAF sensor voltage +1\.52 V\n", out)
+    assert re.search(r"mass air flow +4\.56 g/s\n", out)
+    assert re.search(r"throttle opening +not delivered\n", out)
+    assert f"recorded in {folder}" in out
+    samples = int(re.search(r"^(\d+) samples", out, re.MULTILINE)[1])
+    (recording,) = folder.iterdir()
+    assert main(["replay", str(recording), "--filters", "none", "--format", "json"]) == 0
+    table = json.loads(capsys.readouterr().out)
+    assert samples <= table["samples"]["seen"] <= samples + 3, "what came while it was told to end"
+    assert table["logs"][0]["format"] == "recording of ssm-kline"
+
+
+def test_only_a_link_can_be_recorded(probe, tmp_path: Path) -> None:
+    status, _, err = probe("[source]\n", "--record", str(tmp_path))
+    assert status == 2
+    assert "driver simulator has no link that can be recorded; those of elm327, obd-can, ssm-can" in err
+
+
 def test_a_bad_link_is_read_as_well(probe) -> None:
     with simulated("--transport", "kline", "--fault", "loss=0.1,garbage=0.2") as (_, source):
         status, out, _ = probe(source, "--seconds", "1")
@@ -119,6 +150,7 @@ def test_nothing_to_probe_is_one_line_and_exit_status_1(probe) -> None:
         ),
         (["--transport", "kline", "--fault", "loss=2"], "fault loss: met '2', allowed are 0 to 1"),
         (["--transport", "kline", "--fault", "loss"], "fault loss: met '', allowed are 0 to 1"),
+        (["--transport", "kline", "--drive", "citty"], "is no drive and no file, did you mean 'city'?"),
     ],
 )
 def test_what_cannot_be_simulated(capsys: pytest.CaptureFixture[str], options: list[str], words: str) -> None:

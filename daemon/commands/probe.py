@@ -55,6 +55,8 @@ def run(options: argparse.Namespace) -> int:
             print(f"  {channel.words:28} {_shown(name, float(batch[name][-1]), channel.unit)}")
         else:
             print(f"  {channel.words:28} not delivered")
+    if config.source.record is not None:
+        print(f"recorded in {config.source.record}")
     return 0
 
 

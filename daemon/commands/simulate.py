@@ -87,7 +87,7 @@ def _car(drive: str, seed: int) -> ShownCar:
     log = Path(drive)
     if not log.is_file():
         raise UsageError(
-            f"--drive {drive!r} is no drive{nearest(drive, DriveKind)} and no file; "
+            f"--drive {drive!r} is no drive and no file{nearest(drive, map(str, DriveKind))}; "
             f"allowed are {', '.join(DriveKind)} and the path of a log"
         )
     try:
