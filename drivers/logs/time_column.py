@@ -90,11 +90,11 @@ class TimeLine:
         if not stamp_s.size:
             return np.empty(0)
         if period_s is None:
-            if self._offset_s is not None and not np.isfinite(self._period_s):
-                if steps_from(self._stamp_s, stamp_s).min() >= -BACK_S:
-                    self._stamp_s = float(stamp_s[-1])
-                    onward: Floats = stamp_s + self._offset_s
-                    return onward
+            offset_s = None if np.isfinite(self._period_s) else self._offset_s
+            if offset_s is not None and steps_from(self._stamp_s, stamp_s).min() >= -BACK_S:
+                self._stamp_s = float(stamp_s[-1])
+                onward: Floats = stamp_s + offset_s
+                return onward
             period_s = np.full(stamp_s.size, np.inf)
         if self._offset_s is None:
             self._offset_s, self._stamp_s = -float(stamp_s[0]), float(stamp_s[0])
