@@ -22,6 +22,7 @@ COMMANDS = {
     "ports": "serial ports and CAN interfaces, with a hint which driver fits",
     "probe": "connect once, show what the source delivers, and leave",
     "sessions": "drives and logs that are kept: list, show, export, leave out, delete, make anew",
+    "backup": "a copy of the database in one file, also while the daemon runs",
     "simulate": "the simulated ECU alone, for trying drivers and adapters",
 }
 
