@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from drivers.logs.aliases import ROLES, header_of, plain_name
-from drivers.logs.columns import candidates, resolve
+from drivers.logs.columns import candidates, resolve, time_unit
 from drivers.logs.dialect import recognise
 from drivers.logs.formats import format_name
 from drivers.logs.units import AFR, CELSIUS, FAHRENHEIT, LAMBDA, unit_of
@@ -87,7 +87,8 @@ def test_units_however_they_are_written(text: str, unit) -> None:
     [("F", 212.0, 100.0), ("F", -40.0, -40.0), ("K", 273.15, 0.0), ("kg/h", 36.0, 10.0), ("lb/min",
     1.0, 7.559873),
      ("mph", 100.0, 160.9344), ("psi", 14.5037738, 100.0), ("bar", 1.0, 100.0), ("AFR", 14.7, 1.0),
-     ("mV", 1500.0, 1.5), ("ms", 1500.0, 1.5), ("inHg", 29.92, 101.3207)],
+     ("mV", 1500.0, 1.5), ("ms", 1500.0, 1.5), ("inHg", 29.92, 101.3207),
+     ("min", 0.5, 30.0), ("h", 0.5, 1800.0)],
 )  # fmt: skip
 def test_conversions(unit: str, logged: float, ours: float) -> None:
     found = unit_of(unit)
@@ -128,6 +129,14 @@ def test_an_afr_column_that_holds_lambda_is_read_as_lambda() -> None:
     assert layout.columns["lambda_target"].unit is AFR
     called = resolved("A/F Sensor #1 (AFR);FFB", **{"a/f_sensor_1": [0.99, 1.0], "ffb": [14.7]})
     assert called.columns["lambda_"].unit is LAMBDA
+
+
+@pytest.mark.parametrize(("step", "symbol"), [(0.04, "s"), (1.0, "s"), (40.0, "ms"), (40_000.0, "µs")])
+def test_the_unit_of_an_unlabelled_time_is_told_by_its_steps(step: float, symbol: str) -> None:
+    (option,) = candidates([header_of("Time")], {})["time"]
+    unit, why = time_unit(option, 1e9 + step * np.arange(50.0))
+    assert unit.symbol == symbol
+    assert f"because rows are {step:g} apart" in why
 
 
 def test_an_unlabelled_speed_is_left_out_and_said() -> None:

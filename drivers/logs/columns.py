@@ -28,6 +28,7 @@ from drivers.logs.units import (
     GRAM_PER_REV,
     KPA,
     LAMBDA,
+    MICROSECOND,
     MILLISECOND,
     PERCENT,
     PSI,
@@ -50,7 +51,8 @@ LARGEST_LOAD_G_REV = 10.0
 LARGEST_LAMBDA = 4.0
 HIGHEST_FEEDBACK_TRIM_PCT = 50.0
 SLOWEST_STEP_S = 5.0
-"""An unlabelled time that rises by this or more per row counts milliseconds: no logger is so slow."""
+"""An unlabelled time that rises by this or more per row counts milliseconds, and by a thousand times as much
+microseconds: no logger is so slow."""
 
 
 _LONGEST_NAME, _MOST_NAMES = 100, 300
@@ -314,6 +316,8 @@ def time_unit(option: Candidate, stamps: Floats) -> tuple[Unit, str]:
     steps = np.diff(stamps[np.isfinite(stamps)])
     rising = steps[steps > 0.0]
     step = float(np.median(rising)) if rising.size else 0.0
+    if step >= SLOWEST_STEP_S * 1000.0:
+        return MICROSECOND, f"{option.header.text}: no unit: microseconds because rows are {step:g} apart"
     if step >= SLOWEST_STEP_S:
         return MILLISECOND, f"{option.header.text}: no unit: milliseconds because rows are {step:g} apart"
     return SECOND, f"{option.header.text}: no unit: seconds because rows are {step:g} apart"

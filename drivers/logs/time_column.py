@@ -23,8 +23,14 @@ WIDEST_STAMP_S = 2.0
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _CLOCK = re.compile(
-    r"(?:(?P<h>\d{1,4}):)?(?P<m>\d{1,2}):(?P<s>\d{1,2})(?P<f>[.,]\d+)?\s*(?P<half>[AaPp][Mm])?Z?$"
+    r"(?:(?P<h>\d{1,4}):)?(?P<m>\d{1,2}):(?P<s>\d{1,2})(?P<f>[.,]\d+)?\s*(?P<half>[AaPp][Mm])?"
+    r"(?:Z|\s*(?P<zone>[+-])(?P<zh>\d{2}):?(?P<zm>\d{2}))?$"
 )
+_YEAR_LAST = re.compile(
+    r"[A-Za-z]{3},? (?P<mo>[A-Za-z]{3}) +(?P<d>\d{1,2}) (?P<clock>[\d:.]+)"
+    r"(?: [A-Za-z]{1,5}(?P<zone>[+-]\d{2}:?\d{2})?)? (?P<y>\d{4})$"
+)
+"""``Sat Aug 02 11:34:40 GMT+02:00 2026``: Java's way, met as Torque's GPS time."""
 _DATES = (
     re.compile(r"(?P<y>\d{4})[-/.](?P<mo>\d{1,2})[-/.](?P<d>\d{1,2})[T ]\s*"),
     re.compile(r"(?P<d>\d{1,2})[- ](?P<mo>[A-Za-z]{3})[a-z]*[- ,]+(?P<y>\d{4})[T ]\s*"),
@@ -40,6 +46,8 @@ def clock_stamp(text: str) -> tuple[float, float]:
     date it never wraps (period infinite). (NaN, NaN) where the text is no time.
     """
     text = text.strip()
+    if last := _YEAR_LAST.match(text):
+        text = f"{last['d']}-{last['mo']}-{last['y']} {last['clock']}{last['zone'] or ''}"
     days = 0.0
     dated = False
     for pattern in _DATES:
@@ -60,6 +68,9 @@ def clock_stamp(text: str) -> tuple[float, float]:
     fraction = float("0" + clock["f"].replace(",", ".")) if clock["f"] else 0.0
     seconds = hours * HOUR_S + int(clock["m"]) * 60.0 + int(clock["s"]) + fraction
     if dated:
+        if clock["zone"]:
+            ahead = int(clock["zh"]) * HOUR_S + int(clock["zm"]) * 60.0
+            seconds += ahead if clock["zone"] == "-" else -ahead
         return days * DAY_S + seconds, np.inf
     return seconds, DAY_S if clock["h"] is not None else HOUR_S
 

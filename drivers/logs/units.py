@@ -64,6 +64,8 @@ _SPELLINGS: Mapping[Unit, tuple[str, ...]] = {
     SECOND: ("s", "sec", "secs", "second", "seconds"),
     MILLISECOND: ("ms", "msec", "millisecond", "milliseconds"),
     MICROSECOND: ("us", "µs", "usec"),
+    Unit("time", "min", 60.0): ("min", "mins", "minute", "minutes"),
+    Unit("time", "h", 3600.0): ("h", "hr", "hrs", "hour", "hours"),
     PER_MIN: ("rpm", "1/min", "/min", "r/min"),
     KM_PER_H: ("km/h", "kph", "kmh"),
     Unit("speed", "mph", 1.609344): ("mph",),
