@@ -1,15 +1,24 @@
-"""Rows of values as they are read, made into the columns that the core takes."""
+"""Rows of values as they are read, and made into the columns that the core takes."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from lowmaf.samples import SampleBatch
+from lowmaf.samples import CHANNELS, SampleBatch
+
+_LOAD = CHANNELS["load_g_rev"]
 
 
 def batch_of(t_s: Sequence[float], channels: Sequence[str], rows: Sequence[Sequence[float]]) -> SampleBatch:
     """A batch of n samples: times (n,) and rows (n, channels) in the order of ``channels``."""
     columns = np.ascontiguousarray(np.array(rows, dtype=np.float64).T)
     return SampleBatch(np.array(t_s, dtype=np.float64), dict(zip(channels, columns, strict=True)))
+
+
+def load_of(maf_gs: float, rpm: float) -> float:
+    """Engine load, g/rev, from air flow, g/s, and speed, 1/min; NaN where it is none that can be."""
+    load = 60.0 * maf_gs / rpm if rpm > 0.0 else math.nan
+    return load if _LOAD.low <= load <= _LOAD.high else math.nan

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from drivers.base import DeviceUnavailableError
+from drivers.batches import load_of
 from drivers.obd_frames import FUEL_STATUS, MAX_PIDS, fuel_loop
 from lowmaf.samples import CHANNELS
 
@@ -156,6 +157,5 @@ class ObdValues:
             for pid in self._plan.pids
         ]
         if len(self._plan.channels) > len(values):
-            rpm = self._values.get("rpm", NAN)
-            values.append(60.0 * self._values.get("maf_gs", NAN) / rpm if rpm > 0.0 else NAN)
+            values.append(load_of(self._values.get("maf_gs", NAN), self._values.get("rpm", NAN)))
         return values

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from drivers.base import DeviceUnavailableError, DriverOptionError, FrameError
+from drivers.batches import load_of
 from drivers.can_link import CanLink, NoAnswerError, RefusedError
 from drivers.obd_frames import FUEL_STATUS, CurrentDataReply, CurrentDataRequest, fuel_loop
 from drivers.options import nearest
@@ -109,8 +110,7 @@ class ReadingPlan:
             values.append(obd_state)
         if self.load_of is not None:
             flow_at, rpm_at = self.load_of
-            rpm = values[rpm_at]
-            values.append(60.0 * values[flow_at] / rpm if rpm > 0.0 else NAN)
+            values.append(load_of(values[flow_at], values[rpm_at]))
         return values
 
     @property
