@@ -195,7 +195,7 @@ CODECS: dict[str, tuple[list[bytes], Callable[[], Target]]] = {
     "K-line frame": (KLINE, lambda: kline_frame),
     "K-line stream": (KLINE, kline_stream),
     "ISO-TP": (
-        [HEX(f) for f in ("1018EAA210115B12", "215A4007F3FAC98E", "2200000000", "3000000000000000", "023E00")],
+        [HEX(f) for f in ("1018EAA210115B12", "215A4007F3FAC98E", "2200000000", "3000000000", "023E00")],
         iso_tp,
     ),
     "SSM init": ([INIT], lambda: InitReply.from_bytes),
@@ -224,7 +224,7 @@ CODECS: dict[str, tuple[list[bytes], Callable[[], Target]]] = {
         [HEX("430000004300000010")], lambda: reading_by(naw_frames.reading_of_reply),
     ),
     "recording line": (
-        [bytes_line(1.5, "ttyUSB0", b"\x80\x10", Kind.SENT).encode(), note_line(0.0, "car", "my car").encode(),
+        [bytes_line(1.5, "tty", b"\x80\x10", Kind.SENT).encode(), note_line(0.0, "car", "my car").encode(),
          frame_line(2.5, "can0", 0x7E8, b"\x02\xe8", Kind.CAME).encode()],
         lambda: recording_line,
     ),
