@@ -313,6 +313,17 @@ def test_units_change_where_the_names_are_repeated() -> None:
     assert batch["ect_c"] == pytest.approx(85.0)
     assert reader.summary.rows == 120
     assert reader.summary.unusable == {}
+    assert reader.summary.converted == ("Time (msec): ms to s", "Coolant Temperature (F): °F to °C")
+
+
+def test_another_loggers_lines_after_a_log_are_read_by_their_own_names() -> None:
+    """As many fields in another order: read by the first names they would be silently wrong."""
+    other = "timestamp,RPM (RPM),CL/OL,AF Learning 1 (%),AF Correction 1 (%),MAF Voltage (V)\n"
+    batch, reader = read(small("0,1.2,1,1,8,900", "1,1.3,1,1,8,900") + other + "2,950,8,5,6,1.4\n")
+    assert batch["maf_v"].tolist() == [1.2, 1.3, 1.4]
+    assert batch["stft_pct"].tolist() == [1.0, 1.0, 6.0]
+    assert batch["rpm"].tolist() == [900.0, 900.0, 950.0]
+    assert reader.summary.unusable == {}
 
 
 def test_a_column_that_goes_or_moves_at_repeated_names_is_followed() -> None:
@@ -347,7 +358,7 @@ def test_an_empty_or_infinite_cell_is_not_measured() -> None:
     batch, reader = read(log_samples.unit_row())
     assert np.flatnonzero(np.isnan(batch["maf_v"])).tolist() == [5, 6]
     assert batch["maf_v"][0] == pytest.approx(1.6)
-    assert any("1 values of MAF sensor voltage cannot be read" in w for w in reader.summary.warnings)
+    assert any("1 value of MAF sensor voltage cannot be read" in w for w in reader.summary.warnings)
 
 
 def test_g_per_s_without_volts_is_delivered_as_such() -> None:
@@ -418,7 +429,7 @@ def test_a_code_that_its_coding_does_not_know_is_not_measured_and_counted() -> N
     batch, reader = read(small("0,1.2,1,1,8,900", "1,1.2,1,1,3,900"))
     assert batch["fuel_loop"][0] == FuelLoop.CLOSED
     assert np.isnan(batch["fuel_loop"][1])
-    assert any("1 rows have a fuel-loop code" in warning for warning in reader.summary.warnings)
+    assert any("1 row with a fuel-loop code" in warning for warning in reader.summary.warnings)
 
 
 def test_of_two_columns_of_one_name_the_first_is_taken_and_it_is_said() -> None:

@@ -16,7 +16,7 @@ from drivers.logs.line_grid import FRONT
 from drivers.logs.long_format import LongFormat
 from drivers.logs.recognition import RecognisedLog, long_separator, recognise_log
 from drivers.logs.sampling import Sampler
-from drivers.logs.summary import LogSummary
+from drivers.logs.summary import LogSummary, counted
 from drivers.logs.text_source import READ_BYTES, TextSource
 from lowmaf.samples import SampleBatch
 
@@ -57,6 +57,7 @@ class LogReader:
         self._format = ""
         self._encoding = ""
         self._sampler: Sampler | None = None
+        self._recognised: RecognisedLog | None = None
         self._first_layout: LogLayout | None = None
 
     @property
@@ -72,7 +73,7 @@ class LogReader:
             LogUnreadableError: nothing was recognised yet.
         """
         layout, sampler = self._first_layout, self._sampler
-        if layout is None or sampler is None:
+        if self._recognised is None or layout is None or sampler is None:
             raise LogUnreadableError(self.name, "nothing was read yet")
         rate = (sampler.samples - 1 - sampler.gaps) / sampler.driven_s if sampler.driven_s > 0.0 else None
         return LogSummary(
@@ -82,7 +83,7 @@ class LogReader:
             rows=sampler.rows,
             unusable={reason: count for reason, count in sampler.unusable.items() if count},
             columns={column.role: column.header.text for column in (layout.time, *layout.columns.values())},
-            converted=layout.converted,
+            converted=self._recognised.converted,
             inferred=layout.inferred,
             warnings=(*layout.warnings, *self._met_warnings(sampler)),
             gaps=sampler.gaps,
@@ -102,7 +103,9 @@ class LogReader:
         if not watch.alive:
             assert self._sampler is not None
             reason = watch.reason(self.summary.columns)
-            left_out = [f"{n} rows: {why}" for why, n in self._sampler.unusable.most_common(2) if n]
+            left_out = [
+                f"{counted(n, 'row')}: {why}" for why, n in self._sampler.unusable.most_common(2) if n
+            ]
             raise LogUnreadableError(self.name, "; ".join((reason, *left_out)))
 
     def _samples(self) -> Iterator[SampleBatch]:
@@ -113,7 +116,7 @@ class LogReader:
             first = head if len(head) <= HEAD_BYTES else head[: head.rfind(b"\n", 0, HEAD_BYTES) + 1]
             blocks = LongFormat(first, long).blocks(chain((FRONT + head,), blocks))
             head = _head_of(blocks)
-        recognised = self._recognise(head, "" if long is None else "car-scanner")
+        recognised = self._recognised = self._recognise(head, "" if long is None else "car-scanner")
         self._first_layout, self._sampler = recognised.layout, Sampler(recognised.layout, self._wanted)
         for block in chain((recognised.body,), blocks):
             for rows in recognised.rows(block, self._sampler.columns(recognised.layout)):
@@ -142,10 +145,13 @@ class LogReader:
     def _met_warnings(self, sampler: Sampler) -> list[str]:
         """What only reading the whole log shows."""
         met = [
-            f"{count} values of {header} cannot be read" for header, count in sampler.lost.items() if count
+            f"{counted(count, 'value')} of {header} cannot be read"
+            for header, count in sampler.lost.items()
+            if count
         ]
         if sampler.unknown_codes:
-            met.append(f"{sampler.unknown_codes} rows have a fuel-loop code that its coding does not define")
+            rows = counted(sampler.unknown_codes, "row")
+            met.append(f"{rows} with a fuel-loop code that its coding does not define")
         if sampler.stitches:
             places = "one place" if sampler.stitches == 1 else f"{sampler.stitches} places"
             met.append(f"time goes back at {places}: read as drives one after another")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
+from drivers.logs.aliases import ROLES, TIME
 from drivers.logs.dialect import SEPARATORS, Dialect, recognise
 from drivers.logs.formats import REFUSALS, format_name
 from drivers.logs.layout import LayoutError, LogLayout, continued, layout_of
@@ -19,6 +20,7 @@ HEAD_ROWS = 2000
 _NAMES_WITHIN = 200
 MISFITS_PER_ROW = 4
 """With so many rows that do not fit the names to one that does, the names are not those of the rows."""
+_TIMES = tuple(alias.name for alias in ROLES[TIME].aliases)
 
 
 class RecognisedLog:
@@ -34,8 +36,14 @@ class RecognisedLog:
         self.dialect = dialect
         self.layout = layout
         self.body = body
+        self._converted = dict.fromkeys(layout.converted)
         begin = re.match(r"[^\W\d_][^()\[\]]*", dialect.headers[0].text)
-        self._mark = begin.group().strip().encode() if begin else None
+        self._again = _line_of_names([begin.group().strip(), *_TIMES] if begin else _TIMES)
+
+    @property
+    def converted(self) -> tuple[str, ...]:
+        """Unit conversions so far, in words."""
+        return tuple(self._converted)
 
     def rows(self, block: bytes, columns: Collection[int] = ()) -> Iterator[Rows]:
         """The rows of a block, in parts that share one line of names; those lines are no rows.
@@ -45,16 +53,16 @@ class RecognisedLog:
         RomRaider writes the names again when a unit or a column changes, and files get stitched.
         """
         grid = grid_of(block, self.dialect, columns)
-        if self._mark is None or not grid.begins_with_letters() or self._mark not in block:
+        if not grid.begins_with_letters() or self._again.search(block, len(FRONT)) is None:
             yield rows_in(grid, self.dialect)
             return
-        for part in self._parts(block, self._mark):
+        for part in self._parts(block):
             yield rows_of(FRONT + part, self.dialect)
 
-    def _parts(self, block: bytes, mark: bytes) -> Iterator[bytes]:
+    def _parts(self, block: bytes) -> Iterator[bytes]:
         """The block without what is before it, in parts that share one line of names."""
         begin = len(FRONT)
-        for found in re.finditer(rb'^[ "]*' + re.escape(mark) + rb"[^\n]*\n", block, re.MULTILINE):
+        for found in self._again.finditer(block, len(FRONT)):
             again = recognise([found.group().strip()], self.dialect.decimal_comma)
             if again is None or again.separator != self.dialect.separator or not again.known_names:
                 continue
@@ -71,6 +79,13 @@ class RecognisedLog:
         except LayoutError:
             return
         self.dialect = again
+        self._converted.update(dict.fromkeys(self.layout.converted))
+
+
+def _line_of_names(first: Sequence[str]) -> re.Pattern[bytes]:
+    """A line that begins with one of these names: that of the first column, or one of a time."""
+    names = b"|".join(re.escape(name.encode()) for name in first)
+    return re.compile(rb'^[ "]*(?:' + names + rb")[^\n]*\n", re.MULTILINE | re.IGNORECASE)
 
 
 def long_separator(head: bytes) -> str | None:

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 
+def counted(number: int, what: str) -> str:
+    """``1 row``, ``2 rows``."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 @dataclass(frozen=True, slots=True)
 class LogSummary:
     """One log, as far as it was read.
