@@ -22,7 +22,14 @@ from daemon.errors import UsageError
 from daemon.toml_lines import KeyPath, key_lines, line_of
 from drivers.base import DriverOptionError, OptionMissingError
 from drivers.clock import WallClock
-from drivers.registry import DRIVERS, READS_DEFINITION, SECOND_SOURCES, create, create_second
+from drivers.registry import (
+    DRIVERS,
+    FILE_OPTIONS,
+    READS_DEFINITION,
+    SECOND_SOURCES,
+    create,
+    create_second,
+)
 from drivers.ssm_definition import DefinitionError, check_file
 
 ENVIRONMENT_PREFIX = "LOWMAF_"
@@ -145,6 +152,8 @@ class _Reading:
         if name == "source" and (given := others.pop(DEFINITION, None)) is not None:
             self._complain(given, f"[source] {DEFINITION}: write it below [vehicle], as ecu_definition")
         if isinstance(section, SourceSettings | SecondSourceSettings):
+            if isinstance(file := others.get(FILE_OPTIONS.get(section.driver, "")), _Given):
+                others[FILE_OPTIONS[section.driver]] = replace(file, value=self._from_folder(file.value))
             section = replace(section, options={key: given.value for key, given in others.items()})
             self._check_driver(name, section, others)
             return section
@@ -209,6 +218,12 @@ class _Reading:
         found = [(given, what) for given, what in alone if what is not None]
         for given, what in found or [(self._in_file(name), whole)]:
             self._complain(given, f"{head} {what}")
+
+    def _from_folder(self, file: Any) -> Any:
+        """A file relative to the configuration's folder; what is no name is left for the driver to refuse."""
+        if not isinstance(file, str) or file in ("", "none"):
+            return file
+        return str(self._folder / Path(file).expanduser())
 
     def _in_file(self, *key: str) -> _Given:
         line = line_of(key, self._lines)

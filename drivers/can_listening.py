@@ -50,7 +50,7 @@ def open_listening(interface: str, channel: str, bitrate: int) -> can.BusABC:
         DeviceUnavailableError: it cannot be had.
     """
     bus = open_bus(interface, channel, bitrate, **_SILENT_MODE.get(interface, {}))
-    bus.send = _refuse  # type: ignore[method-assign]
+    bus.send = bus.send_periodic = _refuse  # type: ignore[method-assign]
     return bus
 
 

@@ -39,6 +39,9 @@ NEEDS_MAF_TABLE = frozenset({"obd-can", "elm327"})
 READS_DEFINITION = frozenset({"ssm-kline", "ssm-can"})
 """Drivers with an option ``definition``, which the configuration takes from its section on the car."""
 
+FILE_OPTIONS: Mapping[str, str] = {"can-broadcast": "dbc", "replay": "file"}
+"""Options that name a file: relative to the configuration's folder where they are read from one."""
+
 OWN_TIME = frozenset({"simulator", "replay"})
 """Drivers whose samples are not of now: nothing else that is measured now can be laid over them."""
 

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
+from passive_links import DBC, SIGNALS, broadcasting, car_frames
+
 from drivers.can_link import open_bus
 from drivers.clock import Clock, ScaledClock, WallClock
 from drivers.simulator.car import Car
@@ -20,6 +22,7 @@ from drivers.simulator.pty_port import PtyPort
 from drivers.simulator.settings import CarSettings
 
 Options = Mapping[str, object]
+BROADCAST: Options = {"dbc": str(DBC), "signals": SIGNALS, "closed_loop": "closed"}
 WARM = CarSettings(seed=2, ect_start_c=85.0)
 ECT_C = 84.0
 """What the coolant sensor of :func:`idling_car` shows."""
@@ -120,11 +123,22 @@ def replay_bench(faults: LinkFaults) -> Iterator[Bench]:
         yield Bench({"file": log.name, "speed": 20.0}, unplug=lambda: None)
 
 
+@contextmanager
+def broadcast_bench(faults: LinkFaults) -> Iterator[Bench]:
+    """A bus on which an ECU broadcasts."""
+    with broadcasting(car_frames(idling_car()), faults) as (channel, broadcaster):
+        yield Bench(
+            {"interface": "virtual", "channel": channel, **BROADCAST, "silent_s": 1.0},
+            unplug=Once(broadcaster.stop),
+        )
+
+
 BENCHES: Mapping[str, Callable[..., AbstractContextManager[Bench]]] = {
     "ssm-kline": kline_bench,
     "ssm-can": can_bench,
     "obd-can": can_bench,
     "elm327": elm_bench,
+    "can-broadcast": broadcast_bench,
     "replay": replay_bench,
     "simulator": simulator_bench,
 }
@@ -135,6 +149,7 @@ ABSENT: Mapping[str, Options] = {
     "ssm-can": {"interface": "socketcan", "channel": "nosuchport7"},
     "obd-can": {"interface": "socketcan", "channel": "nosuchport7"},
     "elm327": {"port": "/dev/nosuchport7"},
+    "can-broadcast": {"interface": "socketcan", "channel": "nosuchport7", **BROADCAST},
 }
 """Options that name a device that is not there."""
 

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from contextlib import aclosing
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -95,7 +96,9 @@ async def test_samples_are_plausible_and_in_order(name: str) -> None:
     assert samples.t_s[0] >= 0.0
     assert {"stft_pct", "fuel_loop", "maf_gs"} <= samples.delivered
     assert np.all(np.isfinite(samples["maf_gs"]))
-    assert np.all(samples["ect_c"] == ECT_C) or name == "simulator"
+    coolant_c = samples["ect_c"]
+    assert np.isfinite(coolant_c[-1])  # what an ECU broadcasts seldom is missing at first
+    assert np.all(np.isnan(coolant_c) | (coolant_c == ECT_C)) or name == "simulator"
 
 
 @pytest.mark.parametrize("link", BAD_LINKS)
@@ -158,7 +161,10 @@ async def test_a_thousand_times_opened_and_closed_it_leaves_nothing(name: str) -
 async def test_cancelling_while_nothing_comes_closes_the_link_within_a_second(name: str) -> None:
     with BENCHES[name](LinkFaults(loss=1.0)) as bench:
         before = held()
-        driver = create(name, {**bench.options, "timeout_s": 5.0, "silent_s": 10.0}, WallClock())
+        patient = {"timeout_s": 5.0, "silent_s": 10.0}
+        known = asdict(create(name, bench.options, WallClock()).options).keys()
+        options = {**bench.options, **{key: patient[key] for key in patient.keys() & known}}
+        driver = create(name, options, WallClock())
         waiting = asyncio.create_task(first(driver))
         await asyncio.sleep(0.2)  # into the wait for an answer that never comes
         assert not waiting.done()
