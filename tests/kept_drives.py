@@ -27,7 +27,7 @@ FROM_COLD = Filters.from_pairs(["min_ect_c=off"])
 
 
 @cache
-def drive(seed: int, seconds: float = 240.0) -> SampleBatch:
+def drive(seed: int, seconds: float = 130.0) -> SampleBatch:
     """A simulated drive; its engine runs from the first sample to the last."""
     return record_drive(CarSettings(seed=seed), seconds=seconds)
 
