@@ -50,7 +50,7 @@ class Counting:
 
 def session_document(session: Session, why_not: str | None, *, goes_on: bool) -> dict[str, Any]:
     """A drive in a list. ``clock`` is ``unsynced`` where ``started`` may be wrong."""
-    started = _moment(session.started_wall_s)
+    started = moment(session.started_wall_s)
     return {
         "id": session.id,
         "name": session.name,
@@ -106,7 +106,7 @@ def verdict_list(counts: Mapping[str, int]) -> list[dict[str, Any]]:
     ]
 
 
-def _moment(wall_s: float) -> str | None:
+def moment(wall_s: float) -> str | None:
     """UTC in ISO 8601; None for a clock so wrong that there is no such date."""
     try:
         return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -170,6 +170,10 @@ class StoreReader:
                 self._leave_out(f"chunk {position % CHUNKS_PER_SESSION} of the samples of session {session}")
             position += 1
 
+    async def query(self, sql: str, *parameters: Any) -> list[sqlite3.Row]:
+        """Rows of the tables of those who keep their own here, such as analyses."""
+        return await self._read(sql, *parameters)
+
     async def epoch(self) -> tuple[int, BlockKey]:
         """Number of the epoch of learning that was begun last, and its first block."""
         text = await self.remembered("epoch")

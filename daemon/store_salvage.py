@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from daemon.analysis_records import ANALYSIS_COLUMNS, UPLOAD_COLUMNS
 from daemon.store_copy import columns, tables
 from daemon.store_rows import SEALED_KEYS, SESSION_COLUMNS, checksum, unsealed
 
@@ -24,6 +25,10 @@ _CHECKED: Mapping[str, tuple[str, ...]] = {
     "cell_blocks": ("session", "block", "state"),
     "verdict_minutes": ("session", "minute", "counts"),
     "boots": ("boot_id", "wall_minus_monotonic_s", "clock"),
+    "uploaded_logs": UPLOAD_COLUMNS,
+    "analyses": ANALYSIS_COLUMNS,
+    "analysis_tables": ("analysis", "document"),
+    "analysis_pushes": ("analysis", "first_sequence", "final", "body"),
 }
 """What the checksum of a row covers, for the tables that have one."""
 

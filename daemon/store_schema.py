@@ -117,7 +117,58 @@ CREATE TABLE link_events (
 ) STRICT;
 """
 
-_STEPS = (_VERSION_1, _VERSION_2)
+_VERSION_3 = """
+CREATE TABLE uploaded_logs (
+    -- logs that were uploaded for analyses; the file is <id> in the folder <database>-uploads
+    number INTEGER PRIMARY KEY,    -- in the order of arrival
+    id TEXT NOT NULL UNIQUE,
+    name TEXT NOT NULL,            -- as the sender calls it; only shown, never a path
+    bytes INTEGER NOT NULL,
+    recognised TEXT NOT NULL,      -- what its beginning says it is: a JSON object
+    uploaded_wall_s REAL NOT NULL, -- seconds since 1970, UTC, by this machine's clock
+    crc32 INTEGER NOT NULL         -- of id, name, bytes and recognised
+) STRICT;
+
+CREATE TABLE analyses (
+    -- runs that were asked for: one estimator and its filters over one or more uploaded logs
+    number INTEGER PRIMARY KEY,    -- in the order in which they were asked for
+    id TEXT NOT NULL UNIQUE,
+    logs TEXT NOT NULL,            -- ids of the logs: a JSON array
+    estimator TEXT NOT NULL,
+    filters TEXT NOT NULL,         -- every filter with its limit: a JSON object
+    maf_table_revision INTEGER REFERENCES maf_tables,
+    webhook_url TEXT,              -- where the output is pushed to
+    asked_wall_s REAL NOT NULL,    -- seconds since 1970, UTC, by this machine's clock
+    status TEXT NOT NULL CHECK (status IN (  -- a run that is being processed is still unstarted here
+        'unstarted', 'completed', 'completed_and_sent', 'failed', 'cancelled')),
+    error TEXT,                    -- why it failed
+    next_sequence INTEGER NOT NULL DEFAULT 0,   -- of the next chunk that is pushed
+    push TEXT NOT NULL CHECK (push IN ('none', 'pending', 'delivered', 'given_up')),
+    push_attempts INTEGER NOT NULL DEFAULT 0,   -- without success, one after another
+    push_error TEXT,               -- what the last of them met
+    crc32 INTEGER NOT NULL         -- of id, logs, estimator, filters, maf_table_revision, webhook_url
+) STRICT;
+
+CREATE TABLE analysis_tables (
+    -- what a run gave
+    analysis INTEGER PRIMARY KEY REFERENCES analyses ON DELETE CASCADE,
+    document BLOB NOT NULL,        -- zlib of JSON: {"table": ..., "notes": [...]}
+    crc32 INTEGER NOT NULL         -- of analysis and document
+) STRICT;
+
+CREATE TABLE analysis_pushes (
+    -- output that is to be delivered: kept before it is sent, so that a sequence number always
+    -- means the same chunk
+    analysis INTEGER NOT NULL REFERENCES analyses ON DELETE CASCADE,
+    first_sequence INTEGER NOT NULL,  -- of its first chunk
+    final INTEGER NOT NULL CHECK (final IN (0, 1)),
+    body BLOB NOT NULL,            -- zlib of the JSON that is cut into chunks
+    crc32 INTEGER NOT NULL,        -- of analysis, first_sequence, final and body
+    PRIMARY KEY (analysis, first_sequence)
+) STRICT, WITHOUT ROWID;
+"""
+
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
 """Step i leads from version i to version i + 1. A step that was released is never changed."""
 
 VERSION = len(_STEPS)

@@ -29,6 +29,8 @@ SMALL_BYTES = 10_000_000
 DRIVES_BETWEEN_LARGE = 8
 """Snapshots above :data:`SMALL_BYTES`, some hundred hours of driving, are taken after so many drives."""
 LEFT_OUT = "sample_chunks"
+_MADE_AGAIN = frozenset({"analysis_tables", "analysis_pushes"})
+"""What analyses gave: it may be large, nothing was learned from it, and it can be asked for again."""
 _LEAST_ROOM_BYTES = 1_000_000
 _STEPS_BETWEEN_LOOKS = 1000
 
@@ -161,7 +163,7 @@ def _copy(database: Path, part: Path, cancelled: Callable[[], bool]) -> None:
         copy.execute("ATTACH ? AS kept", (f"{database.as_uri()}?mode=ro",))
         copy.execute("BEGIN")
         for table in tables(copy):
-            if table != LEFT_OUT:
+            if table != LEFT_OUT and table not in _MADE_AGAIN:
                 names = ", ".join(columns(copy, table))
                 copy.execute(f"DELETE FROM main.{table}")  # noqa: S608 - a name of our own schema
                 copy.execute(f"INSERT INTO main.{table} ({names}) SELECT {names} FROM kept.{table}")  # noqa: S608

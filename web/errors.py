@@ -23,12 +23,20 @@ _GET_WITHOUT_HEAD = frozenset({"/api/v1/stream"})
 class ApiError(Exception):
     """A request that is answered with an error. ``code`` is stable, ``message`` is for a person."""
 
-    def __init__(self, status: int, code: str, message: str, detail: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        detail: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.message = message
         self.detail = dict(detail or {})
+        self.headers = dict(headers or {})
 
 
 def error_response(
@@ -57,7 +65,7 @@ def install_error_handlers(app: FastAPI, headers: Mapping[str, str]) -> None:
 
     async def on_api_error(_request: Request, error: Exception) -> Response:
         assert isinstance(error, ApiError)
-        return error_response(error.status, error.code, error.message, error.detail)
+        return error_response(error.status, error.code, error.message, error.detail, error.headers)
 
     async def on_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
