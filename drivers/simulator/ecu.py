@@ -40,6 +40,7 @@ class SimulatedEcu:
         self._response_id = response_id
         self._transport = IsoTp(timeout_s=1.0)
         self._stopping = threading.Event()
+        self._faulty = faults.any
         self._output = FaultyOutput(faults, self._stopping)
         self._thread = threading.Thread(target=self._run, name="simulated ECU", daemon=True)
 
@@ -73,6 +74,9 @@ class SimulatedEcu:
 
     def _transmit(self, frames: list[bytes]) -> None:
         for data in frames:
+            if not self._faulty:
+                self._bus.send(frame_of(self._response_id, data))
+                continue
             if self._output.has_company():
                 self._bus.send(frame_of(_OTHER_ID, data))
             for piece in self._output.frames(data):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from drivers.base import FrameError
@@ -33,6 +34,10 @@ _CAPABILITY_BYTES = 48
 _BAD_FORMAT, _NOT_ALLOWED, _UNKNOWN_SERVICE = 0x13, 0x22, 0x11
 _RAM = 0x020000  # from here on addresses are memory, not standard parameters
 _LONGEST_DRIVE_S = 30.0  # simulated time caught up with in one request, so that it is answered in time
+_REMEMBERED = 64
+_Place = tuple[str, int]
+"""A byte in the ECU: a channel, and by how many bits its raw integer is shifted to get it."""
+_EMPTY: _Place = ("", 0)
 _SSM_CHANNELS = frozenset(
     ("maf_v", "maf_gs", "stft_pct", "ltft_pct", "rpm", "throttle_pct", "speed_kmh", "iat_c", "ect_c")
 )
@@ -116,13 +121,16 @@ class EcuAnswers:
         channels = _SSM_CHANNELS & car.shown
         self._supported = [parameter for parameter in PARAMETERS if parameter.channel in channels]
         self._pids = {pid: channel for pid, channel in _OBD_CHANNELS.items() if channel in car.shown}
-        self._memory: dict[int, tuple[str, int]] = {
+        self._memory: dict[int, _Place] = {
             address: (parameter.channel, 8 * (parameter.length - 1 - offset))
             for parameter in self._supported
             for offset, address in enumerate(parameter.addresses)
         }
         if reads_ram and "fuel_loop" in car.shown:
             self._memory[FUEL_LOOP_ADDRESSES[ECU_ID]] = ("fuel_loop", 0)
+        # a tester asks the same again and again
+        self._asked = lru_cache(_REMEMBERED)(ReadRequest.from_bytes)
+        self._places = lru_cache(_REMEMBERED)(self._find)
 
     def answer(self, request: bytes) -> bytes:
         """The payload that answers this one, with the car as it is at the clock's time.
@@ -133,7 +141,7 @@ class EcuAnswers:
         service = request[0]
         try:
             if service == READ:
-                return self._read(ReadRequest.from_bytes(request))
+                return self._read(self._asked(request))
             if service == INIT:
                 InitRequest.from_bytes(request)
                 return self.identify().to_bytes()
@@ -146,7 +154,7 @@ class EcuAnswers:
     def values(self, addresses: Sequence[int]) -> bytes:
         """The byte at each address, 0 where there is none, with the car as it is now."""
         self._drive()
-        return bytes(value or 0 for value in self._bytes_at(addresses))
+        return self._bytes_at(self._places(tuple(addresses)))
 
     def identify(self) -> InitReply:
         """The ECU's identification."""
@@ -163,28 +171,23 @@ class EcuAnswers:
     def _read(self, request: ReadRequest) -> bytes:
         if request.continuous:
             return NegativeReply(READ, _BAD_FORMAT).to_bytes()
-        values = self._bytes_at(request.addresses)
-        if any(
-            value is None and address >= _RAM
-            for value, address in zip(values, request.addresses, strict=True)
-        ):
+        places = self._places(request.addresses)
+        if None in places:
             return NegativeReply(READ, _NOT_ALLOWED).to_bytes()
-        return ReadReply(bytes(value or 0 for value in values)).to_bytes()
+        return ReadReply(self._bytes_at(places)).to_bytes()
 
-    def _bytes_at(self, addresses: Sequence[int]) -> list[int | None]:
-        """The byte at each address, None where there is none."""
-        raw: dict[str, int] = {}
-        values: list[int | None] = []
-        for address in addresses:
-            found = self._memory.get(address)
-            if found is None:
-                values.append(None)
-                continue
-            channel, shift = found
+    def _find(self, addresses: tuple[int, ...]) -> tuple[_Place | None, ...]:
+        """Where each byte is; None for memory that may not be read."""
+        return tuple(self._memory.get(address, _EMPTY if address < _RAM else None) for address in addresses)
+
+    def _bytes_at(self, places: Sequence[_Place | None]) -> bytes:
+        """The byte at each place, 0 where there is none, with the car as it is now."""
+        value_of = self._car.value
+        raw: dict[str, int] = {"": 0}
+        for channel, _ in filter(None, places):
             if channel not in raw:
-                raw[channel] = _RAW[channel](self._car.value(channel))
-            values.append(raw[channel] >> shift & 0xFF)
-        return values
+                raw[channel] = _RAW[channel](value_of(channel))
+        return bytes([raw[place[0]] >> place[1] & 0xFF if place else 0 for place in places])
 
     def _current_data(self, request: CurrentDataRequest) -> bytes:
         data: dict[int, bytes] = {}

@@ -76,13 +76,14 @@ class FaultyOutput:
 
     def __init__(self, faults: LinkFaults, stopping: threading.Event) -> None:
         self._faults = faults
+        self._any = faults.any
         self._stopping = stopping
         self._draw = random.Random(faults.seed)  # noqa: S311 - a simulation, no secret
         self._started_s = time.monotonic()
 
     def frames(self, frame: bytes) -> Iterator[bytes]:
         """What arrives of a CAN frame: frames."""
-        if not self._faults.any:
+        if not self._any:
             yield frame
         elif self._arrives():
             yield frame[: self._draw.randrange(1, 8)] if self._met(self._faults.corrupt) else frame
@@ -93,7 +94,7 @@ class FaultyOutput:
 
     def pieces(self, answer: bytes, *, is_text: bool = False) -> Iterator[bytes]:
         """What arrives of an answer on a serial line: pieces to be written one after the other."""
-        if not self._faults.any:
+        if not self._any:
             yield answer
         elif self._arrives():
             answer = (_GARBAGE if self._met(self._faults.garbage) else b"") + self._damaged(answer, is_text)
