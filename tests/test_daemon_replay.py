@@ -239,6 +239,12 @@ def test_logs_of_which_nothing_counts_say_so_and_fail(replay, tmp_path) -> None:
     assert strict.err.endswith("1 of 2 logs could not be used\n")
 
 
+def test_a_log_behind_options_that_take_many_values_is_missed_in_words(replay) -> None:
+    result = replay("--filters", "min_ect_c=60", LOGS / "ecutek.csv")
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith("lowmaf replay: a LOG is needed, before --filters and --columns")
+
+
 def test_what_a_hostile_log_calls_itself_is_shown_and_not_obeyed(replay, tmp_path) -> None:
     text = (LOGS / "romraider.csv").read_text()
     log = tmp_path / "evil\x1b[31m\n\N{RIGHT-TO-LEFT OVERRIDE}.csv"

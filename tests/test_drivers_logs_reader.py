@@ -175,6 +175,11 @@ def test_a_zip_must_hold_one_log() -> None:
     empty = io.BytesIO()
     zipfile.ZipFile(empty, "w").close()
     assert "the zip archive is empty" in refused(empty.getvalue())
+    workbook = io.BytesIO()
+    with zipfile.ZipFile(workbook, "w") as archive:
+        for name in ("[Content_Types].xml", "_rels/.rels", "xl/workbook.xml"):
+            archive.writestr(name, "<x/>")
+    assert refused(workbook.getvalue()) == "made.csv: this is an Excel workbook: save the sheet as CSV"
     assert "cannot be read" in refused(packed_zip(log_samples.ecutek())[:200])
 
 
@@ -184,6 +189,7 @@ def test_a_zip_must_hold_one_log() -> None:
         (b"", "the file is empty"),
         (b"\n\r\n \n", "the file is empty"),
         (b"\x7fELF\x02\x01\0\0\0\0\0" * 40, "binary"),
+        (b"MLVLG\0\0\2" + bytes(400), "binary MegaSquirt log (.mlg)"),
         (b"hello\nworld\n", "no line names columns: the file begins with 'hello"),
         (SMALL, "no row of data"),
         (SMALL + "1,2\n3,4\n", "rows have 2 fields but there are 6 column names"),
@@ -219,6 +225,15 @@ def test_the_nearest_guess_is_named() -> None:
     assert "nearest: 'MAF Voltge (V)' for mass air flow" in refused(text)
     batch, _ = read(text + "1,1.5,2,3\n", columns={"maf_v": "MAF Voltge (V)"})
     assert batch["maf_v"].tolist() == [1.0, 1.5]
+
+
+def test_a_column_that_is_another_channel_is_no_guess_and_a_car_without_a_maf_is_told() -> None:
+    names = "Time (sec),A/F Sensor #1 (AFR),Short Term FT (%),Long Term FT (%),RPM"
+    assert "nearest" not in refused(f"{names}\n0,14.7,1,1,900\n")
+    assert refused(f"{names},MAP (kPa)\n0,14.7,1,1,900,40\n").startswith(
+        "made.csv: no column for mass air flow (volts or g/s); it has MAP (kPa): an ECU that computes air from "
+        "pressure and speed (speed density) has no MAF table to correct; columns found: Time (sec)"
+    )
 
 
 def test_thousands_of_names_and_very_long_ones_are_refused_at_once() -> None:

@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add = parser.add_argument
     add(
-        "logs", nargs="+", type=_name, metavar="LOG",
+        "logs", nargs="*", type=_name, metavar="LOG",
         help="recorded logs or CAN recordings, also as .gz or .zip; - reads standard input",
     )  # fmt: skip
     add(
@@ -80,6 +80,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Reads all logs, then writes one result. A table without any sample is written, and is a failure."""
+    if not options.logs:
+        raise UsageError(
+            "a LOG is needed, before --filters and --columns: what follows those is taken for their values"
+        )
     filters, columns = _filters(options.filters), _columns(options.columns)
     table = None if options.maf_table is None else read_table(options.maf_table, "--maf-table")
     _refuse_overwriting(options)

@@ -140,9 +140,9 @@ ROLES: Mapping[str, Role] = {
             *_names(AFR, "final fueling base (4-byte)", "final fueling base (2-byte)", "final fueling base",
                     "comm fuel final", "cl fuel target", "closed loop fueling target (4-byte)",
                     "closed loop fueling target"),
-            *_names(None, "ffb", "afr target", "equivalence ratio commanded", "air fuel ratio(commanded)",
-                    "commanded afr", "desired afr", "commanded equivalence ratio",
-                    "desired equivalence/air to fuel ratio"),
+            *_names(None, "ffb", "afr target", "afr target 1", "equivalence ratio commanded",
+                    "air fuel ratio(commanded)", "commanded afr", "desired afr",
+                    "commanded equivalence ratio", "desired equivalence/air to fuel ratio"),
             *_names(LAMBDA, "fuel air commanded equiv ratio", "equiv ratio", "lambda target"),
         )),
     )

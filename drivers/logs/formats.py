@@ -34,7 +34,6 @@ UNKNOWN = "unknown"
 REFUSALS = {
     "me7logger": "ME7-Logger writes the lambda control as factors (fr_w, frm_w), not as fuel trims in %",
     "car-scanner": "Car Scanner writes names in the language of the phone: set it to English, or name them",
-    "megasquirt": "an ECU that computes air from pressure and speed has no MAF table to correct",
 }
 """Why a log of such a program that lacks what is needed usually does."""
 

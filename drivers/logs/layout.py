@@ -81,7 +81,7 @@ def layout_of(headers: Sequence[Header], asked: Mapping[str, str], values: HeadV
     found = candidates(headers, asked)
     missing = _missing(found)
     if missing:
-        raise LayoutError(_what_is_missing(missing, headers))
+        raise LayoutError(_what_is_missing(missing, headers, found))
     time = _time(found[TIME], values)
     chosen = resolve(found, values)
     coding, inferred, warnings = _coding(chosen.columns, values)
@@ -136,9 +136,14 @@ def _missing(found: Mapping[str, Sequence[Candidate]]) -> list[str]:
     return needed
 
 
-def _what_is_missing(missing: Sequence[str], headers: Sequence[Header]) -> str:
+def _what_is_missing(
+    missing: Sequence[str], headers: Sequence[Header], found: Mapping[str, Sequence[Candidate]]
+) -> str:
     texts = [header.text for header in headers if header.text]
-    names = {header.name: header.text for header in headers if header.name}
+    known = {option.index for options in found.values() for option in options}
+    names = {
+        header.name: header.text for index, header in enumerate(headers) if header.name and index not in known
+    }
     looked_at = [name for name in names if len(name) <= _LONGEST_NAME][:_MOST_NAMES]
     near: list[str] = []
     for role in missing:
@@ -154,6 +159,12 @@ def _what_is_missing(missing: Sequence[str], headers: Sequence[Header]) -> str:
                     f"is; columns found: {shortened(texts, 300)}"
                 )
     guess = f"; nearest: {' '.join(near)}" if near else ""
+    pressure = found.get("map_kpa") if "maf" in missing else None
+    if pressure:
+        guess = (
+            f"; it has {pressure[0].header.text}: an ECU that computes air from pressure and speed "
+            f"(speed density) has no MAF table to correct{guess}"
+        )
     return (
         f"no column for {', '.join(WORDS[role] for role in missing)}{guess}; "
         f"columns found: {shortened(texts, 300)}; name one with --columns ROLE=HEADER"

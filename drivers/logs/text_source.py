@@ -32,6 +32,8 @@ _INFLATED_AT_ONCE = 4096
 _GZIP = b"\x1f\x8b"
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 """With files in it, and empty."""
+_WORKBOOK = "[Content_Types].xml"
+_BINARY_LOG = b"MLVLG"
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
@@ -119,6 +121,11 @@ class TextSource:
             if start.startswith(mark):
                 return encoding, start[len(mark) :]
         head = start[:_RECOGNISED_BY]
+        if head.startswith(_BINARY_LOG):
+            raise LogUnreadableError(
+                self.name,
+                "this is a binary MegaSquirt log (.mlg): let TunerStudio or MegaLogViewer save it as .msl",
+            )
         if b"\0" in head:
             even, odd = head[0::2].count(0), head[1::2].count(0)
             if odd > 0.3 * len(head) and even < 0.1 * len(head):
@@ -192,6 +199,8 @@ class TextSource:
                 for entry in archive.infolist()
                 if not entry.is_dir() and not entry.filename.startswith("__MACOSX/")
             ]
+            if any(entry.filename == _WORKBOOK for entry in members):
+                raise LogUnreadableError(self.name, "this is an Excel workbook: save the sheet as CSV")
             if len(members) != 1:
                 found = ", ".join(entry.filename for entry in members[:5])
                 raise LogUnreadableError(
