@@ -54,8 +54,12 @@ class Kept:
             self.hub.take(batch.slice(first, min(first + size, len(batch))))
 
     async def driven(self, seed: int) -> int:
-        """A whole drive, ended and on the disk; returns its session."""
-        session = self.begin(drive(seed))
+        """A whole drive, ended and on the disk, its samples in two chunks; returns its session."""
+        whole = drive(seed)
+        half = len(whole) // 2
+        session = self.begin(whole.slice(0, half))
+        await self.store.flush()
+        self.go_on(whole.slice(half, len(whole)))
         self.hub.source_ended()
         await self.store.flush()
         return session
