@@ -231,8 +231,8 @@ def test_a_column_that_is_another_channel_is_no_guess_and_a_car_without_a_maf_is
     names = "Time (sec),A/F Sensor #1 (AFR),Short Term FT (%),Long Term FT (%),RPM"
     assert "nearest" not in refused(f"{names}\n0,14.7,1,1,900\n")
     assert refused(f"{names},MAP (kPa)\n0,14.7,1,1,900,40\n").startswith(
-        "made.csv: no column for mass air flow (volts or g/s); it has MAP (kPa): an ECU that computes air from "
-        "pressure and speed (speed density) has no MAF table to correct; columns found: Time (sec)"
+        "made.csv: no column for mass air flow (volts or g/s); it has MAP (kPa): an ECU that computes air "
+        "from pressure and speed (speed density) has no MAF table to correct; columns found: Time (sec)"
     )
 
 
