@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -124,6 +125,7 @@ def recognise_log(
     first_rows = b"\n".join(lines[dialect.data_line : dialect.data_line + HEAD_ROWS])
     rows = rows_of(FRONT + first_rows + b"\n", dialect)
 
+    @cache
     def values(index: int) -> Floats:
         return rows.column(index).values if len(rows) else np.empty(0)
 
@@ -136,7 +138,8 @@ def recognise_log(
         raise LayoutError(f"{usual}; {error}" if usual else str(error)) from error
     if sum(rows.unusable.values()) >= MISFITS_PER_ROW * len(rows):
         _refuse_rows(dialect, lines)
-    return RecognisedLog(name, dialect, layout, FRONT + head[at:], _is_utf8(looked_at))
+    body = b"".join((FRONT, memoryview(head)[at:]))
+    return RecognisedLog(name, dialect, layout, body, _is_utf8(looked_at))
 
 
 def _is_utf8(text: bytes) -> bool:
