@@ -25,12 +25,15 @@ logger = logging.getLogger(__name__)
 class LambdaTimeline:
     """The readings of the last seconds, by the time of the machine's clock.
 
+    ``is_unused`` says that the samples they are laid over have no commanded lambda.
+
     The rule: a sample gets the newest reading that came before it, and NaN where that is older than
     :data:`MAX_AGE_S` or was not valid. Readings are not interpolated, so a sample never has to wait and
     never sees its future; what that costs is half a reading's interval of lag.
     """
 
     def __init__(self) -> None:
+        self.is_unused = False  # found once for all connections, so that it is logged once
         self._readings: deque[tuple[float, float]] = deque()
 
     def take(self, at_s: float, lambda_: float) -> None:
@@ -62,30 +65,29 @@ class WithSecondLambda:
         self._driver = driver
         self._timeline = timeline
         self._clock = clock
-        self._lacks_target = False
 
     def describe(self) -> str:
-        words = "; measured lambda is not used: no commanded lambda" if self._lacks_target else ""
+        words = "; measured lambda is not used: no commanded lambda" if self._timeline.is_unused else ""
         return f"{self._driver.describe()}{words}"
 
     async def batches(self) -> AsyncGenerator[SampleBatch, None]:
         origin_s = math.inf
         async with aclosing(self._driver.batches()) as batches:
             async for batch in batches:
-                if math.isinf(origin_s) and "lambda_target" not in batch.channels:
-                    self._warn()
+                if math.isinf(origin_s):
+                    self._note_target("lambda_target" in batch.channels)
                 origin_s = min(origin_s, self._clock.now() - float(batch.t_s[-1]))
                 measured = self._timeline.at(origin_s + batch.t_s)
                 yield SampleBatch(batch.t_s, {**batch.channels, "lambda_": measured})
 
-    def _warn(self) -> None:
-        if not self._lacks_target:
-            self._lacks_target = True
+    def _note_target(self, delivered: bool) -> None:
+        if not delivered and not self._timeline.is_unused:
             logger.warning(
                 "%s does not deliver the commanded lambda: measured lambda is shown and kept, but no "
                 "correction is made of it, because what it should have been is not known",
                 self.name,
             )
+        self._timeline.is_unused = not delivered
 
 
 MakeDriver = Callable[[], Driver]
