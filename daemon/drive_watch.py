@@ -84,6 +84,9 @@ class DriveWatch:
             return
         batch = self._in_drive_time(batch, now_s)
         self._newest_at_s = now_s
+        if self._goes_on(batch):
+            yield DriveStep.GOES_ON, batch
+            return
         running = self._running(batch)
         start, stop = 0, len(batch)
         while start < stop:
@@ -119,6 +122,17 @@ class DriveWatch:
         if self._rpm_known_s == -math.inf:
             self._rpm_known_s, self._rpm_runs = float(batch.t_s[0]), self.driving
         return batch
+
+    def _goes_on(self, batch: SampleBatch) -> bool:
+        """Whether these are nothing but more samples of a running engine, as nearly all are."""
+        first_s, last_s = float(batch.t_s.min()), float(batch.t_s.max())
+        whole = self.driving and max(last_s, self.newest_s) - min(first_s, self.newest_s) < LINK_GONE_S
+        if not whole or ("rpm" in batch.channels and not batch["rpm"].min() >= RUNNING_RPM):
+            return False
+        self.newest_s, self._running_s = max(self.newest_s, last_s), max(self._running_s, last_s)
+        if "rpm" in batch.channels:
+            self._rpm_runs, self._rpm_known_s = True, float(batch.t_s[-1])
+        return True
 
     def _running(self, batch: SampleBatch) -> Mask:
         """Whether the engine runs, per sample; what is not measured is as it was."""

@@ -88,7 +88,7 @@ async def session_details(
         "minutes": [{"minute": minute, "verdicts": verdicts} for minute, verdicts in minutes.items()],
         "link": [
             {
-                "after_s": change.monotonic_s - session.started_monotonic_s,
+                "after_s": max(change.monotonic_s - session.started_monotonic_s, 0.0),
                 "state": change.state,
                 "words": change.words,
             }

@@ -45,6 +45,12 @@ SELECT count(*) AS chunks, coalesce(sum(n), 0) AS samples, max(id) AS last_id,
     min(first_t_s) AS first_t_s, max(last_t_s) AS last_t_s
 FROM sample_chunks WHERE id >= ? AND id < ?
 """
+_LINK_CHANGES = """
+SELECT boot_id, monotonic_s, driver, state, words FROM link_events
+WHERE boot_id IS ?1 AND monotonic_s <= ?3 AND monotonic_s >= coalesce(
+    (SELECT max(monotonic_s) FROM link_events WHERE boot_id IS ?1 AND monotonic_s <= ?2), ?2)
+ORDER BY id
+"""
 _NEXT_CHUNK = (
     "SELECT id, n, channels, data, crc32 FROM sample_chunks WHERE id >= ? AND id < ? ORDER BY id LIMIT 1"
 )
@@ -140,14 +146,8 @@ class StoreReader:
         )
 
     async def link_changes(self, boot_id: str | None, from_s: float, until_s: float) -> list[LinkChange]:
-        """Changes of the connection in a span of the monotonic time of one boot."""
-        rows = await self._read(
-            "SELECT boot_id, monotonic_s, driver, state, words FROM link_events "
-            "WHERE boot_id IS ? AND monotonic_s >= ? AND monotonic_s <= ? ORDER BY id",
-            boot_id,
-            from_s,
-            until_s,
-        )
+        """Changes of the connection in a span of the monotonic time of one boot, and the one before them."""
+        rows = await self._read(_LINK_CHANGES, boot_id, from_s, until_s)
         return [LinkChange(*row) for row in rows]
 
     async def remembered(self, key: str) -> str | None:

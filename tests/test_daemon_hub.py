@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from fakes import realistic_table
 
+from daemon.drive_watch import LINK_GONE_S
 from daemon.earlier_drives import carry_on
 from daemon.hub import Hub, HubSettings
 from daemon.store import Store
@@ -304,3 +305,90 @@ async def test_a_reset_while_nothing_is_connected_survives_a_restart(tmp_path: P
         await carry_on(hub.pipeline, store)
         assert hub.snapshot().epoch == 2
         assert hub.snapshot().counts.seen == 0
+
+
+# ---- drives
+
+
+def idling(start_s: float, seconds: float, rpm: float) -> SampleBatch:
+    batch = steady(start_s, seconds)
+    return SampleBatch(batch.t_s, {**batch.channels, "rpm": np.full(len(batch), rpm)})
+
+
+async def test_samples_of_a_standing_engine_are_shown_and_belong_to_no_drive() -> None:
+    clock = Clock()
+    store = MemoryStore()
+    hub = Hub(settings(), store, now_s=clock)
+    hub.set_link("running", "test", "test")
+    hub.source_connected("test")
+    hub.take(idling(0, 1.0, rpm=0.0))
+    assert hub.session() is None
+    assert store.starts == []
+    reading = hub.live()
+    assert reading is not None
+    assert (reading.t_s, reading.verdict) == (0.9, "rpm_range")
+    clock.now_s += 60.0
+    hub.take(idling(60, 1.0, rpm=0.0))
+    status = hub.status()
+    assert status.healthy
+    assert status.nothing_accepted_because == "the engine is off: a drive begins when it runs"
+    hub.take(idling(61, 1.0, rpm=800.0))
+    assert hub.session() == 1
+    assert store.samples == {1: 10}
+    hub.take(idling(62, 300.0, rpm=0.0))
+    assert hub.session() is None
+    assert store.ended == [1]
+    hub.take(idling(400, 1.0, rpm=800.0))
+    assert hub.session() == 2
+    assert sum(store.counts[1].values()) == store.samples[1] == 1209
+
+
+async def test_a_link_that_does_not_come_back_ends_the_drive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.hub.GONE_LOOK_S", 0.0)
+    clock = Clock()
+    store = MemoryStore()
+    hub = Hub(settings(), store, now_s=clock)
+    hub.source_connected("test")
+    hub.take(steady(0, 10.0))
+    hub.source_lost()
+    hub.take(steady(10, 1.0))
+    assert store.samples == {1: 100}, "what comes after the link was given up is not taken"
+    looking = asyncio.create_task(hub.end_lost_drives())
+    try:
+        clock.now_s += LINK_GONE_S - 1.0
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert hub.session() == 1
+        generation = await hub.changed(0)
+        clock.now_s += 1.0
+        async with asyncio.timeout(5.0):
+            await hub.changed(generation)
+    finally:
+        looking.cancel()
+    assert hub.session() is None
+    assert store.ended == [1]
+    assert sum(store.counts[1].values()) == 100
+
+
+async def test_changes_of_the_link_are_kept_once_each() -> None:
+    store = MemoryStore()
+    hub = Hub(settings(), store)
+    for state in ("connecting", "running", "running", "waiting", "waiting", "running"):
+        hub.set_link(state, f"it is {state}", "test")
+    assert store.links == ["running", "waiting", "running"]
+
+
+async def test_a_table_from_before_a_drive_ended_or_learning_began_anew_is_not_taken() -> None:
+    hub = Hub(settings(), MemoryStore())
+    hub.source_connected("test")
+    hub.take(steady(0, 60.0))
+    kept = hub.pipeline.like(TABLE)
+    before = hub.snapshot().counts
+    assert not hub.take_earlier(kept, None), "a drive goes on that was not going on then"
+    assert hub.snapshot().counts == before
+    await hub.reset()
+    assert not hub.take_earlier(kept, hub.session()), "another epoch"
+    assert TABLE.flow_gs is not None
+    kept.learned.epoch = 2
+    await hub.flash(MafTable("flashed", TABLE.maf_v, 1.1 * TABLE.flow_gs))
+    assert not hub.take_earlier(kept, hub.session()), "another table"

@@ -177,6 +177,29 @@ async def test_a_pause_is_heeded_while_waiting_for_the_car() -> None:
         await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_a_pause_ends_the_drive_of_a_link_that_is_away() -> None:
+    store = MemoryStore()
+    hub = Hub(settings(), store)
+    asked = asyncio.Event()
+
+    async def wait(_: float) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    lost = Script([1.0, DeviceUnavailableError("unplugged")])
+    supervisor = Supervisor(lambda: lost, hub, wait=wait)
+    running = asyncio.create_task(supervisor.run())
+    try:
+        await asyncio.wait_for(asked.wait(), 5.0)
+        assert (hub.session(), store.ended) == (1, [])
+        await hub.command(Command("pause"))
+        await until(hub, "paused")
+        assert (hub.session(), store.ended) == (None, [1])
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
 async def test_a_bug_in_a_driver_is_not_swallowed() -> None:
     _, _, supervisor, _ = supervised([Script([1.0, ZeroDivisionError("a bug")])])
     with pytest.raises(ZeroDivisionError):
