@@ -69,6 +69,22 @@ class Keeper(Protocol):
         ...
 
 
+class Progress(Protocol):
+    """Who is told how far the reading of the logs is, such as a bar on a terminal."""
+
+    def show(self, name: str, read: int, total: int | None, /) -> None:
+        """How much of the current log was read, in bytes; ``total`` is None for a stream."""
+        ...
+
+    def next_log(self) -> None:
+        """The current log is done."""
+        ...
+
+    def clear(self) -> None:
+        """All logs are done."""
+        ...
+
+
 class KeepNothing:
     """Numbers the logs, and that is all."""
 
@@ -126,8 +142,14 @@ def _log(name: str) -> Log:
     return Log(os.fsencode(name).decode("utf-8", "backslashreplace"), Path(name))
 
 
-def replay(logs: Sequence[Log], pipeline: Pipeline, reading: Reading, keeper: Keeper) -> Replayed:
-    """Feeds all logs and estimates the table.
+def replay(
+    logs: Sequence[Log],
+    pipeline: Pipeline,
+    reading: Reading,
+    keeper: Keeper,
+    progress: Progress | None = None,
+) -> Replayed:
+    """Feeds all logs and estimates the table. ``progress`` is a bar on stderr where none is given.
 
     Raises:
         WorkError: a log could not be read to its end because of the disk or the like.
@@ -136,7 +158,7 @@ def replay(logs: Sequence[Log], pipeline: Pipeline, reading: Reading, keeper: Ke
     troubles: list[str] = []
     copies: list[str] = []
     first_with: dict[str, str] = {}
-    bar = ProgressBar(sys.stderr, len(logs))
+    bar: Progress = ProgressBar(sys.stderr, len(logs)) if progress is None else progress
     for log in logs:
         if log.digest is not None and log.digest in first_with:
             copies.append(f"{log.name}: holds the same as {first_with[log.digest]}: counted once")
@@ -172,7 +194,7 @@ def _opened(log: Log, pipeline: Pipeline, reading: Reading, keeper: Keeper) -> R
     )
 
 
-def _feed(drive: RecordedDrive, log: Log, pipeline: Pipeline, keeper: Keeper, bar: ProgressBar) -> None:
+def _feed(drive: RecordedDrive, log: Log, pipeline: Pipeline, keeper: Keeper, bar: Progress) -> None:
     begun = False
     try:
         for batch in drive.batches():
