@@ -31,7 +31,9 @@ WIDTH, LEFT, RIGHT = 960, 78.0, 936.0
 BAND_SHOWN_PCT = 6.0
 """So far beyond the corrections the band is shown; a cell that knows nothing would hide all others."""
 CELLS_BEYOND = 4
-"""So many cells above the last one with evidence are shown: nothing changes above."""
+"""So many cells above the last one with evidence are shown."""
+FEW = 0.01
+"""Cells with a smaller share of the hits than the fullest one has are not worth the room."""
 _TOP = 86.0
 _HEIGHTS = (300.0, 110.0, 250.0)
 _BETWEEN = 46.0
@@ -113,15 +115,19 @@ def plot_svg(table: Mapping[str, Any]) -> str:
 
 
 def _shown(cells: Sequence[Cell]) -> Sequence[Cell]:
-    """Cells from the first to a few beyond the last that has evidence or an estimate; all without any."""
-    known = [index for index, cell in enumerate(cells) if cell["hits"] or cell["correction_pct"] is not None]
+    """Cells from the first to a few beyond the last that has an estimate or its share of the evidence."""
+    least = FEW * max(cell["hits"] for cell in cells)
+    known = [
+        index
+        for index, cell in enumerate(cells)
+        if cell["correction_pct"] is not None or (cell["hits"] and cell["hits"] >= least)
+    ]
     return cells[: max(known[-1] + 1 + CELLS_BEYOND, 3)] if known else cells
 
 
 def _heading(table: Mapping[str, Any]) -> list[str]:
     samples, held_out = table["samples"], table["held_out"]
     logs = [log["name"].replace("\\", "/").rpartition("/")[2] for log in table["logs"]]
-    whole, shown = table["cells"], _shown(table["cells"])
     named = ", ".join(logs[:3]) + (f" and {len(logs) - 3} more" if len(logs) > 3 else "")
     facts = f"{samples['accepted']:,} of {samples['seen']:,} samples counted".replace(",", " ")
     facts += f", estimator {table['estimator']}"
@@ -129,8 +135,9 @@ def _heading(table: Mapping[str, Any]) -> list[str]:
         facts += (
             f", held-out trims {held_out['rms_pct']:.2f} % instead of {held_out['rms_uncorrected_pct']:.2f} %"
         )
-    if len(shown) < len(whole):
-        named += f" · nothing changes above {shown[-1]['maf_v']:g} V"
+    changed = [cell["maf_v"] for cell in _changed(table["cells"])]
+    if changed:
+        named += f" · nothing changes above {changed[-1]:.3g} V"
     name = table["maf_table"]["name"]
     return [
         text(LEFT, 36, _cut(f"MAF correction: {name}", 80), color=INK, size=20, weight="600"),
@@ -188,7 +195,7 @@ def _curves(cells: Sequence[Cell], x: Scale, top: float, bottom: float) -> list[
     panel = Panel(x, Scale(*covering([*flows, 0.0], 1.0), bottom, top))
     parts = panel.frame("air flow", "g/s", 5)
     parts.append(path(_places(panel, cells, "flow_gs"), PALE, 5.0))
-    changed = [cell for cell in cells if cell["proposed_gs"] not in (None, cell["flow_gs"])]
+    changed = _changed(cells)
     if changed:
         parts.append(path(_places(panel, cells, "proposed_gs"), ORANGE, 1.6))
         parts += [dot(at, 2.6, ORANGE) for at in _places(panel, changed, "proposed_gs")]
@@ -198,6 +205,11 @@ def _curves(cells: Sequence[Cell], x: Scale, top: float, bottom: float) -> list[
         line((RIGHT - 228, y), (RIGHT - 204, y), PALE, 5.0), text(RIGHT - 196, y + 4, "in the ECU now"),
         line((RIGHT - 86, y), (RIGHT - 62, y), ORANGE, 1.6), text(RIGHT, y + 4, "proposed", anchor="end"),
     ]  # fmt: skip
+
+
+def _changed(cells: Sequence[Cell]) -> list[Cell]:
+    """Cells for which another flow is proposed."""
+    return [cell for cell in cells if cell["proposed_gs"] not in (None, cell["flow_gs"])]
 
 
 def _places(panel: Panel, cells: Sequence[Cell], name: str) -> list[tuple[float, float]]:
