@@ -13,7 +13,6 @@ from daemon.session_rebuild import RebuildOutcome, rebuild
 from daemon.store import Store
 from daemon.store_reader import StoreReader
 from daemon.store_records import Session, StoreError
-from daemon.store_rows import CHUNKS_PER_SESSION
 from web.session_shelf import (
     SessionChange,
     SessionRefusedError,
@@ -104,11 +103,7 @@ class KeptSessions(SessionReading):
             with _readable():
                 session = await self._known(number)
                 self._refuse_going_on(session, "deleted")
-                first = number * CHUNKS_PER_SESSION
-                self._store.write(
-                    "DELETE FROM sample_chunks WHERE id >= ? AND id < ?", first, first + CHUNKS_PER_SESSION
-                )
-                self._store.write("DELETE FROM sessions WHERE id = ?", number)
+                self._store.write_session_removal(number)
                 await self._store.flush()
                 await self._relearn()
 

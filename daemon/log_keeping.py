@@ -18,7 +18,7 @@ from daemon.log_replay import Log, with_digest
 from daemon.store import Store
 from daemon.store_opening import DatabaseLock, check_place
 from daemon.store_records import ClosedHow, Session, SessionStart, StoreError
-from daemon.store_rows import CHUNKS_PER_SESSION, table_text
+from daemon.store_rows import table_text
 from daemon.verdict_minutes import VerdictMinutes
 from daemon.wall_clock import ClockReading, read_clock
 from drivers.logs.content import content_digest
@@ -259,11 +259,7 @@ class LogKeeper:
     def _delete(self, session: int) -> None:
         """Deletes a session; what waits for it is written first, or it would come after."""
         self._flush()
-        first = session * CHUNKS_PER_SESSION
-        self._store.write(
-            "DELETE FROM sample_chunks WHERE id >= ? AND id < ?", first, first + CHUNKS_PER_SESSION
-        )
-        self._store.write("DELETE FROM sessions WHERE id = ?", session)
+        self._store.write_session_removal(session)
         self._flush()
 
     def _flush(self) -> None:

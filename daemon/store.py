@@ -206,6 +206,13 @@ class Store(StoreReader):
         )
         self.snapshots.want()
 
+    def write_session_removal(self, session: int) -> None:
+        """Deletes a session with its samples, cells and counts. What waits of it must have been flushed."""
+        first = session * CHUNKS_PER_SESSION
+        self.write("DELETE FROM sample_chunks WHERE id >= ? AND id < ?", first, first + CHUNKS_PER_SESSION)
+        self.write("DELETE FROM sessions WHERE id = ?", session)
+        self._begun.discard(session)
+
     def write(self, sql: str, *parameters: Any) -> None:
         """Adds a statement to the next commit, which is one transaction of all that waits."""
         self._writer.pending.statements.append((sql, parameters))
