@@ -9,6 +9,24 @@ from pathlib import Path
 from daemon.errors import WorkError
 
 
+def check_place(option: str, target: Path) -> None:
+    """Whether a file can be written there, before the work that it is to hold is done.
+
+    Raises:
+        WorkError: a folder, in no folder, or in one that is not writable.
+    """
+    folder = target.resolve().parent
+    if target.is_dir():
+        why = "this is a folder, not a file"
+    elif not folder.is_dir():
+        why = f"there is no folder {folder}"
+    elif not target.exists() and not os.access(folder, os.W_OK | os.X_OK):
+        why = f"the folder {folder} is not writable"
+    else:
+        return
+    raise WorkError(f"{option} {target}: {why}")
+
+
 def write_file(option: str, target: Path, content: bytes) -> None:
     """Writes all of it or nothing: a file gets its name only when it is complete.
 

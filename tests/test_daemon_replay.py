@@ -367,10 +367,18 @@ def test_a_picture_is_written_beside_the_table(replay, drive, stock, tmp_path) -
 
 
 def test_an_output_that_cannot_be_written_is_one_line(replay, tmp_path) -> None:
-    for target in (tmp_path, tmp_path / "absent" / "result.txt"):
-        result = replay(LOGS / "ecutek.csv", "--output", target)
-        assert (result.status, result.out) == (1, "")
-        assert result.err.startswith(f"lowmaf replay: --output {target}: ")
+    absent = tmp_path / "absent"
+    for option, target, why in (
+        ("--output", tmp_path, "this is a folder, not a file"),
+        ("--output", absent / "result.txt", f"there is no folder {absent}"),
+        ("--plot", absent / "table.svg", f"there is no folder {absent}"),
+    ):
+        result = replay("-", option, target)
+        assert (result.status, result.out) == (1, ""), "before anything is read"
+        assert result.err == f"lowmaf replay: {option} {target}: {why}\n"
+    full = replay(LOGS / "ecutek.csv", "--output", "/dev/full")
+    assert (full.status, full.out) == (1, "")
+    assert full.err == "lowmaf replay: --output /dev/full: No space left on device\n"
     assert list(tmp_path.iterdir()) == []
 
 

@@ -21,7 +21,7 @@ from daemon.plot import check_plot, plot_bytes
 from daemon.printable import printable
 from daemon.report import text_report
 from daemon.table_file import read_table
-from daemon.whole_file import write_file
+from daemon.whole_file import check_place, write_file
 from drivers.logs.aliases import ROLES_SHOWN
 from lowmaf.document import flash_refusals, table_document
 from lowmaf.filters import FilterError, Filters
@@ -89,6 +89,9 @@ def run(options: argparse.Namespace) -> int:
     _refuse_overwriting(options)
     if options.plot is not None:
         check_plot(options.plot)
+        check_place("--plot", options.plot)
+    if options.output is not None:
+        check_place("--output", options.output)
     logs = logs_of(options.logs)
     reading = Reading(columns, options.require_flag, options.decimal_comma)
     make_pipeline = partial(Pipeline, estimator=options.estimator, filters=filters)
