@@ -9,10 +9,12 @@ import random
 from collections.abc import Awaitable, Callable
 
 from daemon.hub import Hub
-from drivers.base import DeviceUnavailableError, Driver, LinkInUseError
+from drivers.base import DeviceUnavailableError, Driver, EcuSilentError, LinkInUseError
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
+SILENT_WAIT_S = 1.0
+"""Wait between tries where the ECU alone is silent, so that it is found soon after the ignition is on."""
 PARKED_AFTER_S = 600.0
 """A car that was away for so long is parked: it is asked once in :data:`PARKED_WAIT_S` from then on."""
 PARKED_WAIT_S = 60.0
@@ -45,9 +47,9 @@ class Supervisor:
         self._wait = wait
         self._draw = draw
         self._failures = 0
-        self._failure = ""
-        self._in_use = False
+        self._failure: DeviceUnavailableError | None = None
         self._away_s = 0.0
+        self._tried_s = 0.0
         self._find_limit_s = find_limit_s
         self._silent_limit_s = silent_limit_s
 
@@ -84,7 +86,7 @@ class Supervisor:
             if following.done():
                 following.result()
         except DeviceUnavailableError as error:
-            self._note_failure(str(error), in_use=isinstance(error, LinkInUseError))
+            self._note_failure(error)
             self._hub.source_lost()
             return False
         else:
@@ -124,36 +126,44 @@ class Supervisor:
 
     async def _back_off(self, driver: Driver) -> None:
         """Waits before the next try, or until the user wants a pause."""
-        wait_s = self._next_wait_s()
-        if self._in_use:
-            words = f"silent for {wait_s:.0f} s: {self._failure}"
-        elif self._away_s >= PARKED_AFTER_S:
-            words = f"parked, looking for the car once a minute: {self._failure}"
+        failure, wait_s = self._failure, self._next_wait_s()
+        parked = self._away_s >= PARKED_AFTER_S
+        if isinstance(failure, LinkInUseError):
+            words = f"silent for {wait_s:.0f} s: {failure}"
+        elif parked:
+            words = f"parked, looking for the car once a minute: {failure}"
         else:
-            words = f"waiting for the car: {self._failure}"
+            words = f"waiting for the car: {failure}"
         self._hub.set_link("waiting", words, driver.name)
         self._away_s += wait_s
-        waiting = asyncio.ensure_future(self._wait(wait_s))
-        pausing = asyncio.create_task(self._hub.wait_for_pause(wanted=True), name="pause")
+        ends = [
+            asyncio.ensure_future(self._wait(wait_s)),
+            asyncio.create_task(self._hub.wait_for_pause(wanted=True), name="pause"),
+        ]
+        if isinstance(failure, EcuSilentError) and failure.traffic is not None:
+            ends.append(asyncio.create_task(_heard(failure.traffic), name="listening"))
         try:
-            await asyncio.wait((waiting, pausing), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (waiting, pausing):
+            for task in ends:
                 task.cancel()
-            await asyncio.gather(waiting, pausing, return_exceptions=True)
+            await asyncio.gather(*ends, return_exceptions=True)
+            self._tried_s = asyncio.get_running_loop().time()
 
     def _next_wait_s(self) -> float:
-        if self._in_use:
+        if isinstance(self._failure, LinkInUseError):
             return IN_USE_WAIT_S
         if self._away_s >= PARKED_AFTER_S:
             return PARKED_WAIT_S
-        longest = min(FIRST_WAIT_S * 2.0 ** (self._failures - 1), LONGEST_WAIT_S)
-        return longest * (0.5 + 0.5 * self._draw())
+        limit_s = SILENT_WAIT_S if isinstance(self._failure, EcuSilentError) else LONGEST_WAIT_S
+        longest_s = min(FIRST_WAIT_S * 2.0 ** (self._failures - 1), limit_s)
+        return longest_s * (0.5 + 0.5 * self._draw())
 
-    def _note_failure(self, why: str, *, in_use: bool) -> None:
-        self._in_use = in_use
+    def _note_failure(self, why: DeviceUnavailableError) -> None:
         if not self._failures:
             logger.warning("source lost: %s; trying again until it is back", why)
+        else:
+            self._away_s += asyncio.get_running_loop().time() - self._tried_s
         self._failures = min(self._failures + 1, 16)
         self._failure = why
 
@@ -163,3 +173,12 @@ class Supervisor:
         self._hub.set_link("running", driver.describe(), driver.name, reconnected=self._failures > 0)
         self._failures = 0
         self._away_s = 0.0
+
+
+async def _heard(traffic: Callable[[], Awaitable[None]]) -> None:
+    """Returns when there is traffic; never where nothing can be heard."""
+    try:
+        await traffic()
+    except DeviceUnavailableError as error:
+        logger.debug("nobody can be listened to: %s", error)
+        await asyncio.Event().wait()

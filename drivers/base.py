@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -23,6 +23,18 @@ class OptionMissingError(DriverOptionError):
 
 class DeviceUnavailableError(DriverError):
     """The port, bus or ECU is not there now. The supervisor tries again later."""
+
+
+class EcuSilentError(DeviceUnavailableError):
+    """The link is there and the ECU does not answer, as with the ignition off.
+
+    ``traffic`` listens, sending nothing, and returns once somebody on the link has begun to speak; None
+    where there is nobody to be heard. It raises DeviceUnavailableError when the link is gone.
+    """
+
+    def __init__(self, words: str, traffic: Callable[[], Awaitable[None]] | None = None) -> None:
+        super().__init__(words)
+        self.traffic = traffic
 
 
 class LinkInUseError(DeviceUnavailableError):

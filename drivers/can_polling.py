@@ -12,10 +12,10 @@ from typing import Protocol
 
 import can
 
-from drivers.base import DeviceUnavailableError, FrameError, LinkCounts
+from drivers.base import EcuSilentError, FrameError, LinkCounts
 from drivers.batches import batch_of
-from drivers.can_link import CanLink, NoAnswerError, RefusedError
-from drivers.can_port import CanPort, LinkStoppedError
+from drivers.can_link import CanLink, NoAnswerError, RefusedError, open_bus
+from drivers.can_port import BusPort, CanPort, LinkStoppedError
 from drivers.clock import Clock
 from drivers.handoff import Handoff, from_thread
 from drivers.links import LIVE, CanPlace, Links
@@ -26,6 +26,7 @@ from lowmaf.samples import SampleBatch
 
 _DELIVER_S = 0.04  # wall time over which samples are gathered into one batch
 _QUEUE_BATCHES = 256
+_QUIET_S = 0.25  # a bus that was silent for so long slept: on one that is awake frames come all the time
 _LATE_PERIODS = 5.0  # a poll so late has lost its place; smaller delays are caught up with
 
 
@@ -105,15 +106,43 @@ class PolledCan(ABC):
                 self.counts.dropped_batches = handoff.dropped
                 yield batch
 
+    async def traffic(self) -> None:
+        """Returns when frames come on the bus after a silence. Sends nothing.
+
+        Raises:
+            DeviceUnavailableError: the bus is not there, or gone.
+        """
+        handoff: Handoff[None] = Handoff(1)
+        async with aclosing(from_thread(handoff, partial(self._hear, handoff), self.name)) as heard:
+            async for _ in heard:
+                return
+
+    def _hear(self, handoff: Handoff[None], stop: threading.Event) -> None:
+        """The thread that listens, until there is traffic."""
+        options = self.options
+        bus = open_bus(options.interface, options.channel, options.bitrate)
+        with suppress(LinkStoppedError), closing(BusPort(bus, self._clock, stop=stop)) as port:
+            came_s = port.now_s()
+            while True:
+                frame, now_s = port.receive(_QUIET_S), port.now_s()
+                if frame is not None and now_s - came_s >= _QUIET_S:
+                    handoff.put(None)
+                    return
+                came_s = came_s if frame is None else now_s
+
     def _read(self, handoff: Handoff[SampleBatch], stop: threading.Event) -> None:
         """The thread: opens the bus, polls, and closes the bus whatever happens."""
         options = self.options
         place = CanPlace(options.interface, options.channel, options.bitrate)
         with suppress(LinkStoppedError), closing(self._links.can(place, self._clock, stop)) as port:
             link = CanLink(port, options.request_id, options.response_id, timeout_s=options.timeout_s)
-            self.reading = self._found(link, port)
-            port.note(Note.IDENTIFIED, self.describe())
-            Polling(options, self.counts, port, reading=self.reading, handoff=handoff, stop=stop).run()
+            try:
+                self.reading = self._found(link, port)
+                port.note(Note.IDENTIFIED, self.describe())
+                Polling(options, self.counts, port, reading=self.reading, handoff=handoff, stop=stop).run()
+            except EcuSilentError as error:
+                error.traffic = self.traffic
+                raise
 
     def _found(self, link: CanLink, port: CanPort) -> Reading:
         options = self.options
@@ -123,7 +152,7 @@ class PolledCan(ABC):
                 return self.find(link)
             except (NoAnswerError, FrameError, RefusedError) as error:
                 if port.now_s() >= give_up_s:
-                    raise DeviceUnavailableError(
+                    raise EcuSilentError(
                         f"no {self.wanted} answers on CAN {options.channel} ({options.interface}), "
                         f"request {options.request_id:03X}, answer {options.response_id:03X}: {error}. "
                         f"Is the ignition on, is the bitrate right?"
@@ -157,7 +186,8 @@ class Polling:
         """Samples until stopped, on a fixed grid of times.
 
         Raises:
-            DeviceUnavailableError: the ECU fell silent, or the bus is gone.
+            EcuSilentError: the ECU fell silent.
+            DeviceUnavailableError: the bus is gone.
             LinkStoppedError: stopped while waiting for an answer.
         """
         try:
@@ -173,7 +203,7 @@ class Polling:
             if self._take():
                 last_good_s = port.now_s()
             elif port.now_s() - last_good_s > self._options.silent_s:
-                raise DeviceUnavailableError(
+                raise EcuSilentError(
                     f"{self._reading.ecu} on CAN {self._options.channel} gave no sample "
                     f"for {self._options.silent_s:g} s: ignition off or adapter unplugged?"
                 )

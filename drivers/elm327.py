@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from drivers.base import DeviceUnavailableError, DriverOptionError, LinkCounts
+from drivers.base import DeviceUnavailableError, DriverOptionError, EcuSilentError, LinkCounts
 from drivers.batches import batch_of
 from drivers.byte_link import BytePort
 from drivers.clock import Clock
@@ -73,7 +73,7 @@ class Elm327:
                     last_good_s = link.now_s()
                     at_s, values = found
                     yield batch_of([at_s], session.channels, [values])
-        raise DeviceUnavailableError(
+        raise EcuSilentError(
             f"the car gave no sample through {options.port} for {options.silent_s:g} s: "
             f"ignition off or adapter unplugged?"
         )

@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from itertools import cycle
 
-from drivers.base import DeviceUnavailableError, FrameError, LinkCounts
+from drivers.base import DeviceUnavailableError, EcuSilentError, FrameError, LinkCounts
 from drivers.can_link import NoAnswerError
 from drivers.clock import Clock
 from drivers.elm_frames import (
@@ -111,7 +111,7 @@ class ElmSession:
             self._payloads = partial(legacy_payloads, checksum=checksum)
         found = {ecu: bits for ecu, payload in self._payloads(lines).items() if (bits := _bits(payload, 0))}
         if not found:
-            raise DeviceUnavailableError(
+            raise EcuSilentError(
                 f"the adapter answers but the car does not: {error_in(lines) or ' / '.join(lines)[:60]}. "
                 f"Is the ignition on?"
             )

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
-from drivers.base import DeviceUnavailableError, FrameError, LinkCounts
+from drivers.base import EcuSilentError, FrameError, LinkCounts
 from drivers.batches import batch_of
 from drivers.byte_link import BytePort
 from drivers.can_link import NoAnswerError
@@ -117,7 +117,7 @@ class SsmKline:
             finally:
                 if sampling.continuous:
                     await link.leave()
-            raise DeviceUnavailableError(
+            raise EcuSilentError(
                 f"{plan.ecu} on {options.port} gave no sample for {options.silent_s:g} s: "
                 f"ignition off or cable unplugged?"
             )
@@ -133,7 +133,7 @@ class SsmKline:
                 return InitReply.from_bytes(answer.payload, INIT_REPLY)
             except (NoAnswerError, FrameError) as error:
                 if port.now_s() >= give_up_s:
-                    raise DeviceUnavailableError(
+                    raise EcuSilentError(
                         f"no Subaru ECU answers on K-line {self.options.port}: {error}. "
                         f"Is the ignition on, is it an SSM2 car (about 1999 to 2014)?"
                     ) from error

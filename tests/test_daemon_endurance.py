@@ -127,9 +127,9 @@ def grown(memory: list[int]) -> int:
 
 
 async def test_minutes_at_high_speed() -> None:
-    memory, hub, driver, answered = await drive(hours=0.05, from_h=0.02)
+    memory, hub, driver, answered = await drive(hours=0.025, from_h=0.015)
     accounted(hub, driver, answered)
-    assert hub.pipeline.counts().seen > 0.05 * 3600.0 * RATE_HZ * 0.5
+    assert hub.pipeline.counts().seen > 0.025 * 3600.0 * RATE_HZ * 0.5
     assert grown(memory) <= 2 * GROWTH_BYTES
 
 
