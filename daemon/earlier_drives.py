@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Collection
 
+from daemon.counting import Counting
 from daemon.drive_watch import LINK_GONE_S
 from daemon.hub import Hub
 from daemon.store import Store
@@ -28,7 +29,12 @@ async def carry_on(pipeline: Pipeline, store: StoreReader, leave_out: Collection
     Drives whose numbers are in ``leave_out``, and those that the user has excluded, do not count.
     """
     epoch, start = await store.epoch()
-    sessions = [session for session in await store.sessions() if session.id not in leave_out]
+    counting = await Counting.of(store, pipeline.estimator)
+    sessions = [
+        session
+        for session in await store.sessions()
+        if session.id not in leave_out and counting.why_not(session) is None
+    ]
     before: Pipeline | None = None
     for table in [
         *(table for table in await store.tables() if table.revision < pipeline.table.revision),
@@ -37,25 +43,12 @@ async def carry_on(pipeline: Pipeline, store: StoreReader, leave_out: Collection
         now = pipeline if table is None else pipeline.like(table)
         now.learned.epoch, now.learned.epoch_start = epoch, start
         for session in sessions:
-            if why_not_counting(session, now, start) is None:
+            if session.maf_table_revision == now.table.revision:
                 await _restore(session, now, store)
         if before is not None and before.table.flow_gs is not None and now.table.flow_gs is not None:
             now.carry_over(before)
         before = now
     pipeline.begin(await store.last_session())
-
-
-def why_not_counting(session: Session, pipeline: Pipeline, epoch_start: BlockKey) -> str | None:
-    """Why a drive does not count in what the pipeline has learned with its own table; None where it does."""
-    if not session.included:
-        return "excluded"
-    if session.id < epoch_start.drive:
-        return "before learning began anew"
-    if session.maf_table_revision != pipeline.table.revision:
-        return "driven with another MAF table"
-    if pipeline.estimator == "curve" and session.estimator != "curve":
-        return f"kept for the {session.estimator} estimator only"
-    return None
 
 
 async def _restore(session: Session, pipeline: Pipeline, store: StoreReader) -> None:

@@ -7,7 +7,8 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
-from daemon.session_documents import Counting, session_details, session_document
+from daemon.counting import Counting
+from daemon.session_documents import session_details, session_document
 from daemon.session_export import ExportFormat, export_csv, export_json
 from daemon.session_rebuild import RebuildOutcome, rebuild
 from daemon.store import Store
@@ -24,14 +25,17 @@ from web.session_shelf import (
 class SessionReading:
     """Implements the part of :class:`web.session_shelf.SessionShelf` that changes nothing."""
 
-    def __init__(self, reader: StoreReader, goes_on: Callable[[Session], bool]) -> None:
-        """``goes_on`` tells whether samples go to a session now."""
+    def __init__(
+        self, reader: StoreReader, goes_on: Callable[[Session], bool], estimator: str | None = None
+    ) -> None:
+        """``goes_on`` tells whether samples go to a session now, ``estimator`` who makes a table of them."""
         self._reader = reader
         self._goes_on = goes_on
+        self._estimator = estimator
 
     async def sessions(self) -> list[Mapping[str, Any]]:
         with _readable():
-            counting = await Counting.of(self._reader)
+            counting = await Counting.of(self._reader, self._estimator)
             return [
                 session_document(session, counting.why_not(session), goes_on=self._goes_on(session))
                 for session in await self._reader.sessions()
@@ -45,7 +49,7 @@ class SessionReading:
     async def session(self, number: int) -> Mapping[str, Any]:
         with _readable():
             session = await self._known(number)
-            why_not = (await Counting.of(self._reader)).why_not(session)
+            why_not = (await Counting.of(self._reader, self._estimator)).why_not(session)
             return await session_details(self._reader, session, why_not, goes_on=self._goes_on(session))
 
     async def export(self, number: int, export_format: str) -> AsyncIterator[bytes]:
@@ -72,9 +76,10 @@ class KeptSessions(SessionReading):
         store: Store,
         goes_on: Callable[[Session], bool],
         relearn: Callable[[], Awaitable[None]],
+        estimator: str | None = None,
     ) -> None:
         """``relearn`` is called when what counts in the table has changed."""
-        super().__init__(store, goes_on)
+        super().__init__(store, goes_on, estimator)
         self._store = store
         self._relearn = relearn
         self._one_at_a_time = asyncio.Lock()

@@ -106,7 +106,10 @@ async def _run(plan: Plan) -> None:
                 host_names=plan.host_names,
                 openej_origins=plan.openej_origins,
                 sessions=KeptSessions(
-                    store, lambda session: session.id == hub.session(), lambda: relearn(hub, store)
+                    store,
+                    lambda session: session.id == hub.session(),
+                    lambda: relearn(hub, store),
+                    plan.estimator,
                 ),
                 review=HubReview(hub, store),
             )

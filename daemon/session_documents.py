@@ -8,44 +8,9 @@ from typing import Any
 
 from daemon.store_reader import StoreReader
 from daemon.store_records import ClosedHow, Session
-from lowmaf.cells import BlockKey
 from lowmaf.verdicts import Verdict
 
 FORMAT = "lowmaf.session/1"
-
-
-class Counting:
-    """Which drives count in the table, and why others do not. Made of the store at one moment."""
-
-    def __init__(self, epoch_start: BlockKey, flow_since: int, newest_table: int) -> None:
-        """``flow_since``: from this revision on every MAF table has flow, so that drives carry over."""
-        self._epoch_start = epoch_start
-        self._flow_since = flow_since
-        self._newest_table = newest_table
-
-    @classmethod
-    async def of(cls, store: StoreReader) -> Counting:
-        """How it stands in the store."""
-        flow_since, newest = 1, 0
-        for table in await store.tables():
-            newest = table.revision
-            if table.flow_gs is None:
-                flow_since = table.revision + 1
-        _, start = await store.epoch()
-        return cls(start, flow_since, newest)
-
-    def why_not(self, session: Session) -> str | None:
-        """Why the drive does not count, in words; None where it does."""
-        if not session.included:
-            return "it is excluded"
-        if session.id < self._epoch_start.drive:
-            return "learning began anew after it"
-        revision = session.maf_table_revision
-        if revision is None:
-            return "it has no MAF table"
-        if revision < self._flow_since and revision != self._newest_table:
-            return "its MAF table has no flow (g/s), so it cannot be carried over to the one of today"
-        return None
 
 
 def session_document(session: Session, why_not: str | None, *, goes_on: bool) -> dict[str, Any]:
