@@ -1,8 +1,9 @@
 """The database's schema, documented where ``sqlite3 FILE .schema`` shows it, and its versions.
 
-To change it, append one text of SQL to :data:`_STEPS` and keep a small database of the version before in
-``tests/databases``: the tests bring every kept one forward. A step and its version number are one
-transaction, so a program killed in the middle begins it anew.
+To change it, keep a small database of the version before (``python tests/make_database.py
+tests/databases/schema_N.db``) and append one text of SQL to :data:`_STEPS`: the tests bring every kept
+database forward. A step and its version number are one transaction, so a program killed in the middle
+begins it anew.
 """
 
 from __future__ import annotations
