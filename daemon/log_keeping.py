@@ -237,6 +237,7 @@ class LogKeeper:
         before = {
             number: signal.signal(number, lambda number, _: interrupts.append(number))
             for number in (signal.SIGINT, signal.SIGTERM)
+            if signal.getsignal(number) is not signal.SIG_IGN
         }
         try:
             return self._runner.run(work)

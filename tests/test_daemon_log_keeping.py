@@ -260,6 +260,47 @@ def test_an_interrupt_leaves_the_database_as_it_was(folder, tmp_path, number: si
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_that_is_ignored_stays_ignored(run, folder, tmp_path, number: signal.Signals) -> None:
+    """As under nohup, or in the background of a script. Every commit raises it here."""
+    flush = Store.flush
+
+    async def interrupted(store: Store) -> None:
+        signal.raise_signal(number)
+        await flush(store)
+
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Store, "flush", interrupted)
+            status, _, err = run(folder / "first.csv", "--database", tmp_path / "car.db")
+        assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        signal.signal(number, before)
+    assert status == 0
+    assert err[-1].endswith("first.csv as session 1")
+
+
+def test_an_interrupt_between_commits_undoes_what_was_kept(run, folder, tmp_path) -> None:
+    database = tmp_path / "car.db"
+    run(folder / "first.csv", "--database", database)
+    before, flush, flushed = stored(database, restored_cells), Store.flush, []
+
+    async def interrupted(store: Store) -> None:
+        await flush(store)
+        flushed.append(len(await store.sessions()))
+        if len(flushed) == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Store, "flush", interrupted)
+        status, out, _ = run(folder / "second.csv", "--database", database)
+    assert (status, out) == (130, "")
+    assert flushed[0] == 2, "it was there when the interrupt came"
+    assert [drive.name for drive in stored(database, sessions)] == ["first.csv"]
+    assert stored(database, restored_cells) == before
+
+
 def test_a_log_whose_keeping_was_killed_is_kept_anew(run, folder, tmp_path) -> None:
     database = tmp_path / "car.db"
     run(folder / "first.csv", "--database", database)

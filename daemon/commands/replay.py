@@ -22,6 +22,7 @@ from daemon.printable import printable
 from daemon.report import text_report
 from daemon.table_file import read_table
 from daemon.whole_file import check_place, write_file
+from drivers.dbc_signals import DbcError, signal_map
 from drivers.logs.aliases import ROLES_SHOWN
 from lowmaf.document import flash_refusals, table_document
 from lowmaf.filters import FilterError, Filters
@@ -69,6 +70,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"which column is which; roles are {', '.join(ROLES_SHOWN)}",
     )  # fmt: skip
     add(
+        "--dbc", type=_path, metavar="FILE",
+        help="DBC file that describes CAN recordings of an ECU that broadcasts; --columns names its signals",
+    )  # fmt: skip
+    add(
         "--database", type=_path, metavar="FILE",
         help="keep the logs there as drives, each once; without --maf-table its table is taken",
     )  # fmt: skip
@@ -93,7 +98,7 @@ def run(options: argparse.Namespace) -> int:
     if options.output is not None:
         check_place("--output", options.output)
     logs = logs_of(options.logs)
-    reading = Reading(columns, options.require_flag, options.decimal_comma)
+    reading = _reading(columns, options)
     make_pipeline = partial(Pipeline, estimator=options.estimator, filters=filters)
     with _interrupted_by_sigterm():
         if options.database is None:
@@ -105,6 +110,17 @@ def run(options: argparse.Namespace) -> int:
     if not replayed.snapshot.counts.accepted:
         raise WorkError("no sample counted: the table is empty")
     return 0
+
+
+def _reading(columns: Mapping[str, str], options: argparse.Namespace) -> Reading:
+    """How the logs are read; with ``--dbc`` the columns are signals of CAN recordings."""
+    if options.dbc is None:
+        return Reading(columns, options.require_flag, options.decimal_comma)
+    try:
+        signals = signal_map(options.dbc, columns)
+    except DbcError as error:
+        raise UsageError(f"--dbc, --columns: {error}") from None
+    return Reading({}, options.require_flag, options.decimal_comma, signals)
 
 
 def _kept(
@@ -238,7 +254,9 @@ def _interrupted_by_sigterm() -> Iterator[None]:
     def interrupt(_number: int, _frame: object) -> None:
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = signal.getsignal(signal.SIGTERM)
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
     finally:
