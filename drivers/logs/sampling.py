@@ -57,7 +57,7 @@ class Sampler:
         self._inferring = layout.coding is LoopCoding.NONE
         self._time_line = TimeLine()
         self._inference = LoopInference()
-        self._held: SampleBatch | None = None
+        self._held: tuple[Floats, dict[str, Floats]] | None = None
         self._group: StampGroup | None = None
         self._last_s: float | None = None
 
@@ -92,21 +92,24 @@ class Sampler:
             return None
         t_s = self._time_line.place(stamps, periods)
         channels = self._measured(rows, layout, timed, stamps.size)
-        batch = SampleBatch(t_s, {name: channels[name] for name in self._channels})
         if self._held is not None:
-            batch = SampleBatch.concatenate((self._held, batch))
-        first_of_last = _first_of_last_stamp(batch.t_s)
-        self._held = batch.slice(first_of_last, len(batch))
-        return self._placed(batch.slice(0, first_of_last), float(batch.t_s[-1])) if first_of_last else None
+            held_s, held = self._held
+            t_s = np.concatenate((held_s, t_s))
+            channels = {name: np.concatenate((held[name], channels[name])) for name in self._channels}
+        ready = _first_of_last_stamp(t_s)
+        self._held = t_s[ready:], {name: channels[name][ready:] for name in self._channels}
+        if not ready:
+            return None
+        complete = {name: channels[name][:ready] for name in self._channels}
+        return self._placed(t_s[:ready], complete, float(t_s[-1]))
 
     def finish(self) -> SampleBatch | None:
         """The samples that wait: nothing follows."""
         held, self._held = self._held, None
-        return None if held is None else self._placed(held, None)
+        return None if held is None else self._placed(*held, None)
 
-    def _placed(self, batch: SampleBatch, next_t_s: float | None) -> SampleBatch:
-        t_s, self._group = spread(batch.t_s, next_t_s, self._group)
-        channels = dict(batch.channels)
+    def _placed(self, stamp_s: Floats, channels: dict[str, Floats], next_s: float | None) -> SampleBatch:
+        t_s, self._group = spread(stamp_s, next_s, self._group)
         if self._inferring:
             target, throttle = channels.get("lambda_target"), channels.get("throttle_pct")
             channels["fuel_loop"] = self._inference.infer(t_s, channels["stft_pct"], target, throttle)
