@@ -7,6 +7,7 @@ scenario changes what it is named after.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -34,8 +35,11 @@ class Scenario:
     fails: bool = False
 
     def car(self, number: int, drive: int = 0) -> CarSettings:
-        """Settings of this scenario's car of this number, on its drive of this number."""
-        seed = FIRST_SEED + number
+        """Settings of this scenario's car of this number, on its drive of this number.
+
+        Every scenario has cars of its own: eight cars that come back in each would pool to eight.
+        """
+        seed = FIRST_SEED + 10_000 * (zlib.crc32(self.name.encode()) % 1000) + number
         random = CarSettings.random(seed, self.drive)
         return replace(random, seed=seed + 1000 * drive, **self.changes(random))
 
