@@ -7,14 +7,14 @@ import contextlib
 import os
 import shutil
 import subprocess
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import aclosing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+from driver_peers import on_port, take
 from link_benches import ECT_C, idling_car, standing
 
 from drivers.base import DeviceUnavailableError, DriverOptionError
@@ -24,7 +24,6 @@ from drivers.elm_frames import check_allowed
 from drivers.simulator.ecu_answers import EcuAnswers
 from drivers.simulator.elm_adapter import ElmAdapter, ElmHabits
 from drivers.simulator.pty_port import PtyPort
-from lowmaf.samples import SampleBatch
 
 QUICK = {"latency_s": 0.002, "settle_s": 0.002}
 
@@ -43,41 +42,22 @@ def simulated_adapter(**habits: object) -> Iterator[str]:
 @contextmanager
 def fake_adapter(answer: Callable[[str], bytes]) -> Iterator[tuple[str, list[str]]]:
     """Answers each command with the bytes given; yields the port and the commands."""
-    port = PtyPort()
     seen: list[str] = []
-    stop = threading.Event()
+    typed = b""
 
-    def run() -> None:
-        typed = b""
-        while not stop.is_set():
-            typed += port.read(0.02)
-            while b"\r" in typed:
-                line, _, typed = typed.partition(b"\r")
-                seen.append(line.decode())
-                port.write(answer(seen[-1]))
+    def answers(data: bytes) -> Iterator[bytes]:
+        nonlocal typed
+        *lines, typed = (typed + data).split(b"\r")
+        for line in lines:
+            seen.append(line.decode())
+            yield answer(seen[-1])
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield port.path, seen
-    finally:
-        stop.set()
-        thread.join()
-        port.close()
+    with on_port(answers) as path:
+        yield path, seen
 
 
 def driver(port: str, **options: object) -> Elm327:
     return Elm327({"port": port, "timeout_s": 0.5, "silent_s": 1.0, **options}, WallClock())
-
-
-async def take(source: Elm327, samples: int) -> SampleBatch:
-    taken: list[SampleBatch] = []
-    async with asyncio.timeout(20.0), aclosing(source.batches()) as batches:
-        async for batch in batches:
-            taken.append(batch)
-            if len(taken) >= samples:
-                break
-    return SampleBatch.concatenate(taken)
 
 
 HABITS = {

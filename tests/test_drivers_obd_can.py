@@ -8,13 +8,12 @@ from contextlib import aclosing
 
 import numpy as np
 import pytest
-from test_drivers_ssm_can import fake_ecu, new_channel, simulated_ecu
+from driver_peers import fake_ecu, new_channel, simulated_ecu, take
 
 from drivers.base import DeviceUnavailableError
 from drivers.clock import WallClock
 from drivers.obd_can import ObdCan
 from drivers.obd_frames import PID_BYTES, CurrentDataRequest
-from lowmaf.samples import SampleBatch
 
 DATA = {0x03: "0200", 0x05: "7D", 0x06: "84", 0x07: "7C", 0x0C: "0BB8", 0x0D: "20", 0x10: "0190", 0x0F: "3C"}
 
@@ -22,16 +21,6 @@ DATA = {0x03: "0200", 0x05: "7D", 0x06: "84", 0x07: "7C", 0x0C: "0BB8", 0x0D: "2
 def driver(channel: str, **options: object) -> ObdCan:
     given = {"interface": "virtual", "channel": channel, "rate_hz": 100.0, "timeout_s": 0.1, "silent_s": 0.3}
     return ObdCan({**given, **options}, WallClock())
-
-
-async def take(source: ObdCan, samples: int) -> SampleBatch:
-    taken: list[SampleBatch] = []
-    async with asyncio.timeout(10.0), aclosing(source.batches()) as batches:
-        async for batch in batches:
-            taken.append(batch)
-            if sum(map(len, taken)) >= samples:
-                break
-    return SampleBatch.concatenate(taken)
 
 
 def ecu_with(

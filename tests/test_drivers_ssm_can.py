@@ -5,101 +5,28 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-import uuid
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import aclosing
 
 import can
 import numpy as np
 import pytest
+from driver_peers import fake_ecu, new_channel, simulated_ecu, take
 
 from drivers.base import DeviceUnavailableError, LinkInUseError
 from drivers.can_link import CanLink, NoAnswerError, check_allowed, open_bus
 from drivers.can_port import BusPort
 from drivers.clock import ScaledClock, WallClock
-from drivers.isotp import IsoTp
-from drivers.simulator.car import Car
-from drivers.simulator.ecu import SimulatedEcu
-from drivers.simulator.settings import CarSettings
 from drivers.ssm_can import SsmCan
 from drivers.ssm_frames import NegativeReply, ReadRequest
 from lowmaf.samples import FuelLoop, SampleBatch
 
-WARM = CarSettings(seed=2, ect_start_c=85.0)
 QUICK = {"rate_hz": 100.0, "timeout_s": 0.1, "silent_s": 0.3}
 THREADS = ("ssm-can", "simulated ECU", "fake ECU")
 
 
-def new_channel() -> str:
-    return f"test-{uuid.uuid4().hex}"
-
-
-@contextmanager
-def simulated_ecu(channel: str, **options: bool) -> Iterator[SimulatedEcu]:
-    ecu = SimulatedEcu(open_bus("virtual", channel, 0), Car(WARM), ScaledClock(10.0, WallClock()), **options)
-    ecu.start()
-    try:
-        yield ecu
-    finally:
-        ecu.stop()
-
-
-@contextmanager
-def fake_ecu(channel: str, answer: Callable[[bytes], list[bytes]]) -> Iterator[list[bytes]]:
-    """An ECU that answers each request with the payloads or, 8 bytes starting FF, the bare frames given.
-
-    Yields the requests it saw.
-    """
-    bus = open_bus("virtual", channel, 0)
-    seen: list[bytes] = []
-    stop = threading.Event()
-
-    def send(data: bytes) -> None:
-        bus.send(can.Message(arbitration_id=0x7E8, data=data, is_extended_id=False))
-
-    def run() -> None:
-        transport = IsoTp()
-        while not stop.is_set():
-            message = bus.recv(0.02)
-            if message is None or message.arbitration_id != 0x7E0:
-                continue
-            request, frames = transport.receive(bytes(message.data), time.monotonic())
-            for frame in frames:
-                send(frame)
-            if request is None:
-                continue
-            seen.append(request)
-            for payload in answer(request):
-                if payload[0] == 0xFF:
-                    send(payload[1:])
-                    continue
-                transport.reset()
-                for frame in transport.send(payload, time.monotonic()):
-                    send(frame)
-
-    thread = threading.Thread(target=run, name="fake ECU")
-    thread.start()
-    try:
-        yield seen
-    finally:
-        stop.set()
-        thread.join()
-        bus.shutdown()
-
-
 def driver(channel: str, **options: object) -> SsmCan:
     return SsmCan({"interface": "virtual", "channel": channel, **QUICK, **options}, WallClock())
-
-
-async def take(source: SsmCan, samples: int) -> SampleBatch:
-    """At least so many samples, within ten seconds."""
-    taken: list[SampleBatch] = []
-    async with asyncio.timeout(10.0), aclosing(source.batches()) as batches:
-        async for batch in batches:
-            taken.append(batch)
-            if sum(map(len, taken)) >= samples:
-                break
-    return SampleBatch.concatenate(taken)
 
 
 def our_threads() -> list[str]:

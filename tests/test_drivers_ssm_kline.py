@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import aclosing, closing, contextmanager
+from contextlib import closing, contextmanager
 
 import numpy as np
 import pytest
+from driver_peers import on_port, take
 from link_benches import ECT_C, idling_car, standing
 
 from drivers.base import DeviceUnavailableError, DriverOptionError, LinkInUseError
@@ -22,7 +23,6 @@ from drivers.simulator.link_faults import LinkFaults
 from drivers.simulator.pty_port import PtyPort
 from drivers.ssm_frames import ReadReply, ReadRequest
 from drivers.ssm_kline import SsmKline
-from lowmaf.samples import SampleBatch
 
 FAST = 115_200
 
@@ -41,42 +41,22 @@ def simulated_ecu(**options: object) -> Iterator[str]:
 @contextmanager
 def fake_ecu(answer: Callable[[bytes], list[bytes]]) -> Iterator[tuple[str, list[bytes]]]:
     """Answers each payload that comes with the bytes given; yields the port and what came."""
-    port = PtyPort()
+    scanner = KlineScanner()
     seen: list[bytes] = []
-    stop = threading.Event()
 
-    def run() -> None:
-        scanner = KlineScanner()
-        while not stop.is_set():
-            for found in scanner.feed(port.read(0.02)):
-                seen.append(found.frame.payload)
-                for data in answer(found.frame.payload):
-                    port.write(data)
+    def answers(data: bytes) -> Iterator[bytes]:
+        for found in scanner.feed(data):
+            seen.append(found.frame.payload)
+            yield from answer(found.frame.payload)
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield port.path, seen
-    finally:
-        stop.set()
-        thread.join()
-        port.close()
+    with on_port(answers) as path:
+        yield path, seen
 
 
 def driver(port: str, **options: object) -> SsmKline:
     return SsmKline(
         {"port": port, "baudrate": FAST, "timeout_s": 0.05, "silent_s": 0.5, **options}, WallClock()
     )
-
-
-async def take(source: SsmKline, samples: int) -> SampleBatch:
-    taken: list[SampleBatch] = []
-    async with asyncio.timeout(10.0), aclosing(source.batches()) as batches:
-        async for batch in batches:
-            taken.append(batch)
-            if len(taken) >= samples:
-                break
-    return SampleBatch.concatenate(taken)
 
 
 def frame(payload: bytes) -> bytes:

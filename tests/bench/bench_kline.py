@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import sys
-import time
-from contextlib import aclosing
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from driver_rate import rate_of
 
 from drivers.clock import WallClock
 from drivers.simulator.car import Car
@@ -38,20 +38,12 @@ def ecu(told: Connection) -> None:
     simulated.stop()
 
 
-async def measure(port: str, mode: str) -> None:
+def measure(port: str, mode: str) -> None:
     driver = SsmKline({"port": port, "mode": mode, "channels": CHANNELS}, WallClock())
-    async with aclosing(driver.batches()) as batches:
-        await anext(batches)
-        started_s, cpu_s, samples = time.monotonic(), time.process_time(), 0
-        async for batch in batches:
-            samples += len(batch)
-            if time.monotonic() - started_s > SECONDS:
-                break
-        elapsed_s, cpu_s = time.monotonic() - started_s, time.process_time() - cpu_s
-    rate, limit = samples / elapsed_s, WIRE_LIMIT_HZ[mode]
+    rate, limit = asyncio.run(rate_of(driver, SECONDS)), WIRE_LIMIT_HZ[mode]
     print(
-        f"{mode}: {rate:.2f} samples/s, {100.0 * rate / limit:.1f} % of the wire's {limit:.1f} (target 95), "
-        f"{100.0 * cpu_s / elapsed_s:.1f} % of a core (target 3 %), {driver.counts.bad_frames} bad frames"
+        f"{mode}: {rate.per_s:.2f} samples/s, {100.0 * rate.per_s / limit:.1f} % of the wire's {limit:.1f} "
+        f"(target 95), {rate.core_pct:.1f} % of a core (target 3 %), {driver.counts.bad_frames} bad frames"
     )
 
 
@@ -62,7 +54,7 @@ if __name__ == "__main__":
     path = here.recv()
     try:
         for mode in WIRE_LIMIT_HZ:
-            asyncio.run(measure(path, mode))
+            measure(path, mode)
     finally:
         here.send(None)
         process.join()

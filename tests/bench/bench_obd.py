@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 import uuid
-from contextlib import aclosing
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from driver_rate import rate_of
 
 from drivers.can_link import open_bus
 from drivers.clock import ScaledClock, WallClock
@@ -31,18 +31,11 @@ from drivers.simulator.settings import CarSettings
 SECONDS = 5.0
 
 
-async def measure(name: str, driver: ObdCan | Elm327) -> None:
-    async with aclosing(driver.batches()) as batches:
-        await anext(batches)
-        started_s, cpu_s, samples = time.monotonic(), time.process_time(), 0
-        async for batch in batches:
-            samples += len(batch)
-            if time.monotonic() - started_s > SECONDS:
-                break
-        elapsed_s, cpu_s = time.monotonic() - started_s, time.process_time() - cpu_s
+def measure(name: str, driver: ObdCan | Elm327) -> None:
+    rate = asyncio.run(rate_of(driver, SECONDS))
     print(
-        f"{name}: {samples / elapsed_s:.1f} samples/s, {100.0 * cpu_s / elapsed_s:.1f} % of a core, "
-        f"{1e6 * cpu_s / samples:.0f} us per sample"
+        f"{name}: {rate.per_s:.1f} samples/s, {rate.core_pct:.1f} % of a core, "
+        f"{1e6 * rate.cpu_s / rate.samples:.0f} us per sample"
     )
 
 
@@ -52,7 +45,7 @@ def over_can() -> None:
     ecu = SimulatedEcu(open_bus("virtual", channel, 0), Car(CarSettings()), standing)
     ecu.start()
     options = {"interface": "virtual", "channel": channel, "rate_hz": 50.0}
-    asyncio.run(measure("obd-can, two requests per sample", ObdCan(options, WallClock())))
+    measure("obd-can, two requests per sample", ObdCan(options, WallClock()))
     ecu.stop()
 
 
@@ -61,7 +54,7 @@ def through_elm(name: str, habits: ElmHabits) -> None:
     standing = ScaledClock(1e-6, WallClock())
     adapter = ElmAdapter(port, EcuAnswers(Car(CarSettings()), standing), habits)
     adapter.start()
-    asyncio.run(measure(f"elm327, {name}", Elm327({"port": port.path}, WallClock())))
+    measure(f"elm327, {name}", Elm327({"port": port.path}, WallClock()))
     adapter.stop()
 
 

@@ -11,10 +11,10 @@ import sys
 import threading
 import time
 import uuid
-from contextlib import aclosing
 from pathlib import Path
 
 import can
+from driver_rate import rate_of
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -93,23 +93,12 @@ def car() -> None:
     print(f"simulated car: {step_us:.1f} us per 10 ms step, {step_us / 10.0:.2f} ms per simulated second")
 
 
-async def whole(speed: float, wall_s: float = 6.0) -> None:
+def whole(speed: float) -> None:
     """The ``simulator`` driver as the daemon uses it."""
-    simulator = Simulator({"speed": speed}, WallClock())
-    samples = 0
-    async with aclosing(simulator.batches()) as batches:
-        await anext(batches)
-        started_s, cpu_s = time.monotonic(), time.process_time()
-        async for batch in batches:
-            samples += len(batch)
-            if time.monotonic() - started_s > wall_s:
-                break
-        elapsed_s = time.monotonic() - started_s
-        cpu_s = time.process_time() - cpu_s
-    rate = samples / elapsed_s
+    rate = asyncio.run(rate_of(Simulator({"speed": speed}, WallClock()), 6.0))
     print(
-        f"simulator at speed {speed:g}: {rate:.1f} samples/s, {rate / speed:.1f} per simulated second, "
-        f"{100.0 * cpu_s / elapsed_s:.1f} % of a core"
+        f"simulator at speed {speed:g}: {rate.per_s:.1f} samples/s, "
+        f"{rate.per_s / speed:.1f} per simulated second, {rate.core_pct:.1f} % of a core"
     )
 
 
@@ -118,4 +107,4 @@ if __name__ == "__main__":
     bus_alone()
     car()
     for factor in (1.0, 20.0):
-        asyncio.run(whole(factor))
+        whole(factor)
