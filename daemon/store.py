@@ -21,6 +21,7 @@ import aiosqlite
 from daemon.store_opening import error_words, prepare, stored_text
 from daemon.store_reader import StoreReader
 from daemon.store_records import SessionStart, StoreError, StoreNotice
+from daemon.store_reserve import keep_reserve
 from daemon.store_retention import KEEP_ALL, Retention
 from daemon.store_rows import (
     CHUNKS_PER_SESSION,
@@ -106,6 +107,8 @@ class Store(StoreReader):
         path = lock.database
         async with AsyncExitStack() as opened:
             opened.callback(lock.release)
+            if min_free_bytes > 0.0:
+                await asyncio.to_thread(keep_reserve, path)
             try:
                 reading, writing = [await _connect(path, opened) for _ in range(2)]
                 await reading.execute("PRAGMA query_only = ON")

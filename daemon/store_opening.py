@@ -11,6 +11,7 @@ from pathlib import Path
 from daemon.store_copy import PAGE_BYTES, sync_folder
 from daemon.store_records import DatabaseInUseError, StoreError, StoreNotice
 from daemon.store_recovery import finish_recovery, recover
+from daemon.store_reserve import give_up_reserve
 from daemon.store_rows import SEALED_KEYS, unsealed
 from daemon.store_schema import APPLICATION_ID, VERSION, is_whole, upgrade
 
@@ -132,21 +133,31 @@ def prepare(path: Path) -> tuple[DatabaseLock, tuple[StoreNotice, ...]]:
     ours, locked_before = check_place(path), lock_path(path).exists()
     lock = DatabaseLock(path)
     try:
-        notice = finish_recovery(path)
         try:
-            _make_ready(path)
-        except _DamagedError as damage:
-            if not ours:
-                raise StoreError(f"{path}: not a database of lowmaf ({damage}); name another file") from None
-            notice = recover(path, str(damage))
-            _make_ready(path)
-    except _DamagedError as damage:
-        lock.release()
-        raise StoreError(f"{path}: what was recovered was damaged at once: {damage}") from None
+            notice = _made_whole(path, ours=ours)
+        except StoreError:
+            if not give_up_reserve(path):
+                raise
+            notice = _made_whole(path, ours=ours)
     except BaseException:
         lock.release(remove=not locked_before)
         raise
     return lock, () if notice is None else (notice,)
+
+
+def _made_whole(path: Path, *, ours: bool) -> StoreNotice | None:
+    notice = finish_recovery(path)
+    try:
+        _make_ready(path)
+    except _DamagedError as damage:
+        if not ours:
+            raise StoreError(f"{path}: not a database of lowmaf ({damage}); name another file") from None
+        notice = recover(path, str(damage))
+        try:
+            _make_ready(path)
+        except _DamagedError as again:
+            raise StoreError(f"{path}: what was recovered was damaged at once: {again}") from None
+    return notice
 
 
 def stored_text(stored: bytes) -> str:
