@@ -31,7 +31,6 @@ from web.board import Command, LiveReading, Status, TableChange, VerdictMinute
 
 SOLVE_INTERVAL_S = 1.0
 """The curve is solved at most this often, and only when somebody looks; counts are always fresh."""
-HELD_OUT_INTERVAL_S = 30.0
 GONE_LOOK_S = 5.0
 ENGINE_OFF = "the engine is off: a drive begins when it runs"
 
@@ -80,7 +79,8 @@ class Hub:
         self._drive = DriveWatch()
         self._minutes = VerdictMinutes()
         self._session: int | None = None
-        self._driver: str | None = None
+        self._driver = ""
+        self._connected = False
         self._saved_epoch = self.pipeline.learned.epoch
         self._live: LiveReading | None = None
         self._snapshot = self.pipeline.snapshot()
@@ -97,11 +97,12 @@ class Hub:
     def source_connected(self, driver: str) -> None:
         """Samples come from now on, from this driver; their time may begin anywhere."""
         self._driver = driver
+        self._connected = True
         self._drive.connected()
 
     def take(self, batch: SampleBatch) -> None:
         """Samples as they arrive. Those of a running engine belong to a drive, the others are only shown."""
-        if len(batch) == 0 or self._driver is None:
+        if len(batch) == 0 or not self._connected:
             return
         self._pulse.arrived(len(batch))
         for step, samples in self._drive.follow(batch, self._now_s()):
@@ -117,11 +118,11 @@ class Hub:
 
     def source_lost(self) -> None:
         """The link is gone: its drive goes on if it is back soon."""
-        self._driver = None
+        self._connected = False
 
     def source_ended(self) -> None:
         """Nothing of this drive follows: what waits is judged with what is known."""
-        self._driver = None
+        self._connected = False
         self._drive.stop()
         self._end_session()
 
@@ -208,7 +209,7 @@ class Hub:
         """The user has flashed this table: learning goes on with it, a drive as a new session."""
         current = await self._store.put_table(table)
         before, ended = self.pipeline, self._session
-        if current.revision == before.table.revision:
+        if current.revision <= before.table.revision:
             return TableChange(current, changed=False)
         self._end_session()
         self.pipeline = before.successor(current)
@@ -317,27 +318,12 @@ class Hub:
         self._changed()
         return answer
 
-    # ---- held-out check, away from the live path
-
-    async def check_held_out(self) -> None:
-        """Makes the held-out check now and then; several solves, so in a thread of its own."""
-        checked = -1
-        while True:
-            await asyncio.sleep(HELD_OUT_INTERVAL_S)
-            accepted = self.pipeline.counts().accepted
-            if accepted == checked:
-                continue
-            checked = accepted
-            learned = self.pipeline.learned
-            sums, epoch = learned.sums.copy(), learned.epoch
-            found = await asyncio.to_thread(self.pipeline.held_out, sums)
-            if learned is not self.pipeline.learned or epoch != learned.epoch:
-                checked = -1
-                continue
-            self._held_out = found
-            self._solved_s = -math.inf
-            self.pipeline.touch()
-            self._changed()
+    def show_held_out(self, found: HeldOut | None) -> None:
+        """The newest held-out check (:mod:`daemon.held_out_watch`), to be shown with the table."""
+        self._held_out = found
+        self._solved_s = -math.inf
+        self.pipeline.touch()
+        self._changed()
 
     # ---- inside
 
@@ -390,7 +376,7 @@ class Hub:
 
     def _session_start(self) -> SessionStart:
         return SessionStart(
-            driver=self._driver or "",
+            driver=self._driver,
             maf_table_revision=self.pipeline.table.revision,
             epoch=self.pipeline.learned.epoch,
             estimator=self.settings.estimator,

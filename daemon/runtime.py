@@ -8,14 +8,18 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Coroutine, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
+from daemon.analysis_orders import Defaults
+from daemon.analysis_service import AnalysisService
+from daemon.analysis_settings import AnalysisSettings
 from daemon.clock_watch import ClockWatch
 from daemon.drive_review import HubReview
 from daemon.earlier_drives import carry_on, relearn, resumable, resume
 from daemon.errors import WorkError
+from daemon.held_out_watch import watch_held_out
 from daemon.hub import Hub, HubSettings
 from daemon.kept_sessions import KeptSessions
 from daemon.second_source import SecondSource
@@ -60,6 +64,7 @@ class Plan:
     openej_origins: tuple[str, ...] = ()
     second_source: tuple[Wideband, LambdaTimeline] | None = None
     retention: Retention = KEEP_ALL
+    analyses: AnalysisSettings = field(default_factory=AnalysisSettings)
     seconds: float | None = None
     listening: Callable[[str], None] = lambda _: None
     companion: Callable[[Hub], Coroutine[None, None, None]] | None = None
@@ -100,6 +105,9 @@ async def _run(plan: Plan) -> None:
             )
             await _learn_on(hub, store)
             store.before_commit = hub.save
+            analysis = AnalysisService(
+                store, plan.analyses, Defaults(plan.estimator, plan.filters, plan.curve), plan.min_free_bytes
+            )
             app = create_app(
                 hub,
                 version=version("lowmaf"),
@@ -112,14 +120,17 @@ async def _run(plan: Plan) -> None:
                     plan.estimator,
                 ),
                 review=HubReview(hub, store),
+                logs=analysis.uploads,
+                analyses=analysis.analyses,
             )
             supervisor = Supervisor(plan.make_driver, hub)
             tasks: list[Coroutine[None, None, None]] = [
                 supervisor.run(),
                 hub.end_lost_drives(),
-                hub.check_held_out(),
+                watch_held_out(hub),
                 ClockWatch(store.write_boot_clock).run(),
                 store.watch(),
+                analysis.analyses.run(),
                 serve_on(app, listener, listening=lambda url: _now_ready(plan, service, store, url)),
                 feed_watchdog(service, lambda: hub.status().unhealthy_because or store.stuck_because),
                 tell_status(service, hub.status),

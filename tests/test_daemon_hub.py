@@ -13,6 +13,7 @@ from fakes import realistic_table
 
 from daemon.drive_watch import LINK_GONE_S
 from daemon.earlier_drives import carry_on
+from daemon.held_out_watch import watch_held_out
 from daemon.hub import Hub, HubSettings
 from daemon.store import Store
 from daemon.store_records import SessionStart
@@ -21,7 +22,7 @@ from lowmaf.filters import Filters
 from lowmaf.maf_table import MafTable
 from lowmaf.samples import SampleBatch
 from lowmaf.settings import CurveSettings
-from lowmaf.snapshot import CellState
+from lowmaf.snapshot import CellState, HeldOut
 from web.board import Command, CommandRefusedError
 
 TABLE = realistic_table()
@@ -244,12 +245,12 @@ async def test_a_running_link_without_samples_is_unhealthy_and_a_waiting_one_is_
 
 
 async def test_the_held_out_check_shows_when_it_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daemon.hub.HELD_OUT_INTERVAL_S", 0.0)
+    monkeypatch.setattr("daemon.held_out_watch.INTERVAL_S", 0.0)
     hub = Hub(settings(), MemoryStore())
     hub.source_connected("test")
     hub.take(steady(0, 900.0))
     before = hub.snapshot()
-    checking = asyncio.create_task(hub.check_held_out())
+    checking = asyncio.create_task(watch_held_out(hub))
     try:
         async with asyncio.timeout(20.0):
             generation = await hub.changed(0)
@@ -261,6 +262,31 @@ async def test_the_held_out_check_shows_when_it_was_made(monkeypatch: pytest.Mon
     assert found is not None
     assert found.rms_pct < found.rms_uncorrected_pct
     assert hub.snapshot().revision > before.revision
+
+
+async def test_a_held_out_check_that_was_overtaken_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("daemon.held_out_watch.INTERVAL_S", 0.0)
+    hub = Hub(settings(), MemoryStore())
+    hub.source_connected("test")
+    hub.take(steady(0, 900.0))
+    begun, asked = asyncio.Event(), []
+
+    async def in_a_thread(check: object, sums: object) -> object:
+        asked.append(sums)
+        if len(asked) == 1:
+            await hub.reset()
+            hub.take(steady(900, 60.0))
+            return HeldOut(1.0, 2.0, 3.0, passed=True)
+        begun.set()
+        return await asyncio.Event().wait()
+
+    monkeypatch.setattr("daemon.held_out_watch.asyncio.to_thread", in_a_thread)
+    checking = asyncio.create_task(watch_held_out(hub))
+    try:
+        await asyncio.wait_for(begun.wait(), 5.0)
+    finally:
+        checking.cancel()
+    assert hub.snapshot().held_out is None
 
 
 async def test_after_a_restart_the_hub_carries_on_where_it_was(tmp_path: Path) -> None:
