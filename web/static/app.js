@@ -1,36 +1,34 @@
-/** Starts the page: connects the stream to the board and draws the panels when something changed. */
+/** Starts the page: connects the stream to the board and draws the panels of the view that is open. */
 
+import { UNPAIRED } from "./api.js";
 import { Board } from "./board.js";
 import { Connection } from "./connection.js";
 import { setText } from "./dom.js";
 import { duration } from "./format.js";
-import * as about from "./panels/about.js";
-import * as control from "./panels/control.js";
-import * as curve from "./panels/curve.js";
-import * as link from "./panels/link.js";
-import * as live from "./panels/live.js";
-import * as progress from "./panels/progress.js";
-import * as table from "./panels/table.js";
-import * as take from "./panels/take.js";
-import * as truth from "./panels/truth.js";
-import * as verdicts from "./panels/verdicts.js";
-import * as warnings from "./panels/warnings.js";
+import { MOVING } from "./hold.js";
+import { headline } from "./panels/link.js";
+import { Router } from "./router.js";
+import { keepAwake } from "./awake.js";
 
-/** In the order in which they stand on the phone. */
-const PANELS = [link, progress, truth, live, warnings, curve, table, verdicts, take, control, about];
+/** @template {HTMLElement} Kind @param {string} id */
+const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 const board = new Board();
-const badge = /** @type {HTMLElement} */ (document.getElementById("simulated"));
-const stale = /** @type {HTMLElement} */ (document.getElementById("stale"));
+const badge = byId("simulated");
+const stale = byId("stale");
+const chip = byId("chip");
+const unpaired = byId("unpaired");
 let staleSince = "";
 let drawing = false;
+
+const router = new Router(board, byId("views"), byId("board"), drawSoon);
 
 function draw() {
   drawing = false;
   showSimulated();
-  for (const panel of PANELS) {
-    panel.render(board);
-  }
+  showMoving();
+  showChip();
+  router.render();
 }
 
 function drawSoon() {
@@ -56,9 +54,37 @@ function showSimulated() {
   const simulated = board.simulated;
   if (simulated === badge.hidden) {
     badge.hidden = !simulated;
-    document.title = simulated ? "lowmaf – SIMULATED" : "lowmaf";
+  }
+  router.title = simulated ? "lowmaf – SIMULATED" : "lowmaf";
+}
+
+/** While the car moves nothing can be changed; what was held is let go. */
+function showMoving() {
+  const { moving } = board;
+  if (document.body.classList.contains("is-moving") !== moving) {
+    document.body.classList.toggle("is-moving", moving);
+    if (moving) {
+      document.dispatchEvent(new CustomEvent(MOVING));
+    }
   }
 }
+
+/** The one word on whether it works, in the views that do not say it themselves. */
+function showChip() {
+  const [tone, word] = headline(board);
+  chip.hidden = router.current === "drive";
+  chip.dataset.tone = tone;
+  setText(chip, word);
+}
+
+document.addEventListener(UNPAIRED, () => {
+  unpaired.hidden = false;
+  setText(
+    unpaired,
+    "This phone may look, but not change anything yet: pair it. Run “lowmaf pair” on the machine in the car " +
+      "and enter the code it shows.",
+  );
+});
 
 new Connection("/api/v1/stream", (kind, document) => {
   board.take(/** @type {"table" | "live" | "status"} */ (kind), document);
@@ -69,4 +95,5 @@ window.setInterval(() => {
   showStale();
   drawSoon();
 }, 500);
+keepAwake();
 draw();

@@ -43,6 +43,7 @@
  * @property {number | null} session
  * @property {{seen: number, pending: number, accepted: number}} samples
  * @property {DataWarning[]} warnings
+ * @property {number | null} lag_s
  * @property {HeldOut | null} held_out
  * @property {DriveNext[]} drive_next
  * @property {Cell[]} cells
@@ -52,6 +53,8 @@
  * @property {string} words
  * @property {string} driver
  * @property {number} reconnects
+ * @property {number} since_s
+ * @property {{state: string, words: string, age_s: number}[]} [history]
  *
  * @typedef {object} Live
  * @property {number | null} t_s
@@ -72,7 +75,8 @@
  * @property {{verdict: string, words: string, count: number}[]} verdicts
  * @property {number | null} nothing_accepted_s
  * @property {string | null} nothing_accepted_because
- * @property {{notices?: StoreNotice[]}} storage
+ * @property {Link | null} second_link
+ * @property {{notices?: StoreNotice[], database?: string, database_bytes?: number, samples_dropped?: number}} storage
  * @property {boolean} healthy
  * @property {string | null} unhealthy_because
  * @property {{error_pct: number[], rmse_pct: number | null, cells: number} | null} truth
@@ -84,6 +88,15 @@ export const STALE_AFTER_MS = 3000;
 /** A sample older than this is not shown as of now, s; slow adapters give one in a second or two. */
 const OLD_SAMPLE_S = 5;
 
+/** A cold engine idles up to this, 1/min; above it the car is taken to move where no speed is read. */
+export const FAST_IDLE_RPM = 1800;
+
+/** More air than an engine idles with, g/s. */
+const IDLE_FLOW_GS = 12;
+
+const TRAIL_CELLS = 5;
+const TRAIL_MS = 6000;
+
 export class Board {
   /** @type {Table | null} */
   table = null;
@@ -94,8 +107,10 @@ export class Board {
 
   /** Time of the newest event, ms as of `performance.now()`. */
   #heardAt = performance.now();
-  /** @type {Map<string, object>} */
-  #views = new Map();
+  /** Cells that were hit last, the newest first. @type {{cell: number, at: number}[]} */
+  #trail = [];
+  /** Cell whose details are shown, null without one. @type {number | null} */
+  chosen = null;
 
   /**
    * Takes one event of the stream.
@@ -105,6 +120,16 @@ export class Board {
   take(kind, document) {
     this[kind] = document;
     this.#heardAt = performance.now();
+    if (kind === "live" && document.cell !== null && document.cell !== this.#trail[0]?.cell) {
+      this.#trail = [{ cell: document.cell, at: this.#heardAt }, ...this.#trail].slice(0, TRAIL_CELLS + 1);
+    }
+  }
+
+  /** Cells that were hit in the last seconds before the current one, the newest first. */
+  get trail() {
+    const now = performance.now();
+    const [current, ...before] = this.#trail;
+    return before.filter((hit) => now - hit.at < TRAIL_MS && hit.cell !== current.cell).map((hit) => hit.cell);
   }
 
   /** Milliseconds since the newest event. */
@@ -136,18 +161,14 @@ export class Board {
   }
 
   /**
-   * What a panel built for itself at its first rendering.
-   * @template {object} View
-   * @param {string} name
-   * @param {() => View} build
-   * @returns {View}
+   * Whether the car moves, so that nothing may be asked of the driver: by its speed; where no speed is
+   * read, by an engine above a fast idle; where no engine speed is read either, by the air flow.
    */
-  view(name, build) {
-    let view = this.#views.get(name);
-    if (view === undefined) {
-      view = build();
-      this.#views.set(name, view);
+  get moving() {
+    const { speed_kmh: speed, rpm, maf_gs: flow } = this.live?.values ?? {};
+    if (!this.fresh) {
+      return false;
     }
-    return /** @type {View} */ (view);
+    return speed != null ? speed > 0 : rpm != null ? rpm > FAST_IDLE_RPM : (flow ?? 0) > IDLE_FLOW_GS;
   }
 }

@@ -40,17 +40,27 @@ export function svg(name, attributes = {}, ...children) {
 }
 
 /**
- * A panel's section, with its heading, at the end of a column of the page.
- * @param {"glance" | "charts" | "details"} column
+ * A panel's section, with its heading.
  * @param {string} id
  * @param {string} title
  * @param {...Child} children
  */
-export function section(column, id, title, ...children) {
+export function section(id, title, ...children) {
   const heading = el("h2", { id: `${id}-title` }, title);
-  const element = el(`section.panel`, { id, "aria-labelledby": heading.id }, heading, ...children);
-  document.getElementById(column)?.append(element);
-  return element;
+  return el("section.panel", { id, "aria-labelledby": heading.id }, heading, ...children);
+}
+
+/**
+ * What is there only while the car stands; while it moves, a sentence says why it is not.
+ * @param {...Child} children
+ */
+export function whenParked(...children) {
+  return el(
+    "div.when-parked",
+    {},
+    el("div.parked", {}, ...children),
+    el("p.moving", {}, "The car is moving: what changes something is here when it stands."),
+  );
 }
 
 /**
@@ -72,4 +82,24 @@ export function setText(node, text) {
   if (node.textContent !== text) {
     node.textContent = text;
   }
+}
+
+/**
+ * Puts a name on an element of an input, with the label above it.
+ * @param {string} words
+ * @param {HTMLElement} input
+ */
+export function labelled(words, input) {
+  return el("label.field", {}, el("span", {}, words), input);
+}
+
+/**
+ * A button that does something at once.
+ * @param {string} words
+ * @param {() => void} act
+ */
+export function button(words, act) {
+  const element = /** @type {HTMLButtonElement} */ (el("button", { type: "button" }, words));
+  element.addEventListener("click", act);
+  return element;
 }

@@ -2,7 +2,10 @@
 
 import { el, setText } from "./dom.js";
 
-/** As long as the fill in panels.css takes. */
+/** The page says so when the car begins to move: nothing that is held then goes on. */
+export const MOVING = "lowmaf:moving";
+
+/** As long as the fill in parts.css takes. */
 export const HOLD_MS = 1000;
 
 const KEYS = ["Enter", " "];
@@ -61,6 +64,7 @@ export function holdButton(words, act, letGo) {
       abandon();
     }
   });
+  document.addEventListener(MOVING, abandon);
   // A long touch would open the menu of the browser, which ends the touch
   button.addEventListener("contextmenu", (event) => event.preventDefault());
   return { button, abandon, name: (/** @type {string} */ text) => setText(label, text) };

@@ -33,7 +33,8 @@
     document.documentElement.dataset.theme = choice === "auto" ? (dark.matches ? "dark" : "light") : choice;
     const button = document.getElementById("theme");
     if (button !== null) {
-      button.textContent = `Theme: ${WORDS[choice]}`;
+      button.textContent = WORDS[choice];
+      button.setAttribute("aria-label", `Theme: ${WORDS[choice]}`);
     }
   }
 

@@ -1,125 +1,180 @@
-/** The correction over MAF voltage, with its 95 % band, the evidence below it, and the truth where it is known. */
+/** The curve: correction with its band, flow now and proposed, or the slope; enlarged by pinch, drag or keys. */
 
-import { el, section, svg } from "../dom.js";
+import { get } from "../api.js";
+import { button, el, section, setText, svg } from "../dom.js";
 import { fixed, signed } from "../format.js";
-import { area, line, scale, stretches, ticks } from "../plot.js";
+import { correctionFrame, drawCorrection, FLOOR, isSolid } from "../correction_plot.js";
+import { drawFlow, flowFrame, placesOf } from "../flow_plot.js";
+import { unitsKey } from "../units.js";
+import { Zoom } from "../zoom.js";
 
-/**
- * @typedef {import("../board.js").Cell} Cell
- * @typedef {{width: number, height: number, x: import("../plot.js").Scale, y: import("../plot.js").Scale,
- *   left: number, right: number, top: number, bottom: number, low: number, high: number}} Frame
- */
-
-const MARGIN = { left: 52, right: 14, top: 30, bottom: 92 };
-const HITS_HEIGHT = 38;
-const HITS_GAP = 10;
+/** @typedef {import("../board.js").Cell} Cell */
 
 /** Counts change with every sample, the curve slowly: drawing it anew more often would only heat the phone. */
 const REDRAW_MS = 500;
 
-/** The plot shows at least this much on either side of zero, %. */
-const LEAST_RANGE_PCT = 4;
+/** The samples behind the curve are asked for again after this long, ms. */
+const POINTS_MS = 30_000;
 
-function build() {
+const MODES = { correction: "Correction", flow: "Flow", slope: "Slope" };
+
+/** @type {[string, string, string][]} kind, words, modes in which it is drawn */
+const KEYS = [
+  ["estimate", "correction, measured", "correction"],
+  ["band", "95 % interval, ▴▾ where it goes on beyond the plot", "correction"],
+  ["dashed", "weak or filled from neighbours", "correction"],
+  ["points", "samples that counted", "correction"],
+  ["truth", "true error (simulated car)", "correction"],
+  ["hits", "counted samples", "correction"],
+  ["current", "in the ECU now", "flow slope"],
+  ["estimate", "to flash; ● measured, ○ stays as it is", "flow slope"],
+];
+
+export function build() {
   const grid = svg("g", { class: "grid" });
   const data = svg("g", { class: "data" });
+  const opening = svg("rect");
   const cursor = svg("line", { class: "cursor" });
-  const picture = svg("svg", { role: "img" }, grid, data, cursor);
-  const holder = el("div.plot", {}, picture);
-  const legend = el(
-    "ul.legend",
-    {},
-    key("estimate", "correction, measured"),
-    key("band", "95 % interval, ▴▾ where it goes on beyond the plot"),
-    key("dashed", "weak or filled from neighbours"),
-    key("truth", "true error (simulated car)"),
-    key("hits", "counted samples"),
+  const clip = svg("clipPath", { id: "curve-clip" }, opening);
+  const picture = svg("svg", { role: "img" }, svg("defs", {}, clip), grid, svg("g", { "clip-path": "url(#curve-clip)" }, data), cursor);
+  const holder = el("div.plot.zooms", { tabindex: "0", role: "group", "aria-label": "Plot; + and − enlarge, arrows move" }, picture);
+  const modes = el("div.choices", { role: "group", "aria-label": "What is drawn" });
+  const legend = el("ul.legend", {}, ...KEYS.map(([kind, words, of]) => key(kind, words, of)));
+  const words = el("p.words");
+  const zoom = new Zoom(holder, () => {
+    view.drawn = "";
+    view.drawnAt = -REDRAW_MS;
+  });
+  const tools = el(
+    "div.choices",
+    { role: "group", "aria-label": "Enlarge" },
+    named(button("−", () => zoom.out()), "Smaller"),
+    button("All", () => zoom.all()),
+    named(button("+", () => zoom.in()), "Larger"),
   );
-  const root = section("charts", "curve", "Correction over MAF voltage", holder, legend);
-  const view = { root, grid, data, cursor, picture, holder, legend, width: 0, drawn: "", drawnAt: -REDRAW_MS, frame: /** @type {Frame | null} */ (null) };
+  const root = section("curve", "Correction over MAF voltage", el("div.tools", {}, modes, tools), holder, legend, words);
+  const view = {
+    root, grid, data, opening, cursor, picture, holder, legend, words, zoom,
+    title: /** @type {HTMLElement} */ (root.firstElementChild),
+    mode: "correction",
+    width: 0,
+    drawn: "",
+    drawnAt: -REDRAW_MS,
+    points: /** @type {import("../correction_plot.js").Points | null} */ (null),
+    askedAt: -POINTS_MS,
+    frame: /** @type {import("../frame.js").Frame | null} */ (null),
+  };
+  for (const [mode, title] of Object.entries(MODES)) {
+    const choice = button(title, () => choose(mode));
+    choice.setAttribute("aria-pressed", String(mode === view.mode));
+    choice.dataset.mode = mode;
+    modes.append(choice);
+  }
   new ResizeObserver(([entry]) => {
     view.width = Math.floor(entry.contentRect.width);
   }).observe(holder);
   return view;
+
+  /** @param {string} mode */
+  function choose(mode) {
+    view.mode = mode;
+    view.drawn = "";
+    view.drawnAt = -REDRAW_MS;
+    for (const choice of modes.children) {
+      choice.setAttribute("aria-pressed", String(/** @type {HTMLElement} */ (choice).dataset.mode === mode));
+    }
+  }
+}
+
+/**
+ * @param {HTMLElement} element
+ * @param {string} words
+ */
+function named(element, words) {
+  element.setAttribute("aria-label", words);
+  return element;
 }
 
 /**
  * @param {string} kind
  * @param {string} words
+ * @param {string} modes
  */
-function key(kind, words) {
-  return el("li", { "data-key": kind }, el("i", { "aria-hidden": "true" }), words);
+function key(kind, words, modes) {
+  return el("li", { "data-key": kind, "data-modes": modes }, el("i", { "aria-hidden": "true" }), words);
 }
 
-/** @param {import("../board.js").Board} board */
-export function render(board) {
-  const view = board.view("curve", build);
+/**
+ * @param {ReturnType<typeof build>} view
+ * @param {import("../board.js").Board} board
+ */
+export function render(view, board) {
   const cells = board.table?.cells ?? [];
   view.root.hidden = cells.length < 2;
   if (cells.length < 2 || view.width < 100) {
     return;
   }
-  const truth = board.status?.truth?.error_pct ?? null;
-  const drawn = `${view.width} ${board.table?.revision} ${truth?.length ?? 0}`;
   const now = performance.now();
+  if (now - view.askedAt >= POINTS_MS) {
+    view.askedAt = now;
+    void fetchPoints(view);
+  }
+  const truth = board.status?.truth?.error_pct ?? null;
+  const drawn = `${view.width} ${board.table?.revision} ${truth?.length ?? 0} ${unitsKey()} ${view.mode}`;
   if (drawn !== view.drawn && now - view.drawnAt >= REDRAW_MS) {
     view.drawn = drawn;
     view.drawnAt = now;
-    view.legend.dataset.truth = String(truth !== null);
-    view.legend.dataset.estimate = String(cells.some(isSolid));
-    view.legend.dataset.band = String(cells.some((cell) => cell.ci95_pct !== null));
-    view.frame = frameOf(view.width, cells, truth);
-    drawPlot(view, view.frame, cells, truth);
+    drawPlot(view, cells, truth);
+    setText(view.words, describe(board));
   }
   moveCursor(view, board.fresh ? (board.live?.values.maf_v ?? null) : null);
 }
 
-/**
- * @param {number} width
- * @param {Cell[]} cells
- * @param {number[] | null} truth
- * @returns {Frame}
- */
-function frameOf(width, cells, truth) {
-  const height = width < 600 ? 340 : 420;
-  const measured = cells.filter((cell) => cell.state === "measured");
-  const values = [
-    ...cells.map((cell) => cell.correction_pct ?? 0),
-    ...measured.flatMap((cell) => cell.ci95_pct ?? []),
-    ...(truth ?? []),
-  ];
-  const low = Math.min(-LEAST_RANGE_PCT, Math.floor(Math.min(...values) - 0.5));
-  const high = Math.max(LEAST_RANGE_PCT, Math.ceil(Math.max(...values) + 0.5));
-  const left = MARGIN.left;
-  const right = width - MARGIN.right;
-  const top = MARGIN.top;
-  const bottom = height - MARGIN.bottom;
-  const volts = /** @type {[number, number]} */ ([cells[0].maf_v, cells[cells.length - 1].maf_v]);
-  return {
-    width, height, left, right, top, bottom, low, high,
-    x: scale(volts, [left + 4, right - 4]),
-    y: scale([low, high], [bottom, top]),
-  };
+/** @param {ReturnType<typeof build>} view */
+async function fetchPoints(view) {
+  const answer = await get("/api/v1/points");
+  view.points = answer.ok ? answer.body : null;
+  view.drawn = "";
 }
 
 /**
  * @param {ReturnType<typeof build>} view
- * @param {Frame} frame
  * @param {Cell[]} cells
  * @param {number[] | null} truth
  */
-function drawPlot(view, frame, cells, truth) {
-  view.picture.setAttribute("viewBox", `0 0 ${frame.width} ${frame.height}`);
-  view.picture.setAttribute("width", String(frame.width));
-  view.picture.setAttribute("height", String(frame.height));
+function drawPlot(view, cells, truth) {
+  const { mode, zoom, width, points, legend } = view;
+  const flows = cells.every((cell) => cell.flow_gs !== null);
+  const correction = mode === "correction";
+  zoom.whole = [cells[0].maf_v, cells[cells.length - 1].maf_v];
+  for (const item of legend.children) {
+    const { modes } = /** @type {HTMLElement} */ (item).dataset;
+    /** @type {HTMLElement} */ (item).hidden = !modes?.includes(mode) || (!correction && !flows);
+  }
+  legend.dataset.truth = String(truth !== null);
+  legend.dataset.points = String(points !== null);
+  legend.dataset.estimate = String(!correction || cells.some(isSolid));
+  legend.dataset.band = String(cells.some((cell) => cell.ci95_pct !== null));
+  setText(view.title, correction ? "Correction over MAF voltage" : mode === "flow" ? "Flow over MAF voltage" : "Slope of the curve");
+  const places = placesOf(cells, mode === "slope");
+  const frame = correction ? correctionFrame(width, zoom.shown, cells, truth) : flowFrame(width, zoom.shown, places);
+  const [grid, data] = correction
+    ? drawCorrection(frame, cells, points, truth)
+    : flows
+      ? drawFlow(frame, places, mode === "slope")
+      : [[svg("text", { x: 8, y: 60 }, "There is no flow (g/s): name the MAF table, under Flash.")], []];
+  view.frame = frame;
+  for (const [name, value] of Object.entries({ viewBox: `0 0 ${width} ${frame.height}`, width, height: frame.height })) {
+    view.picture.setAttribute(name, String(value));
+  }
+  const floor = frame.bottom + (correction ? FLOOR : 0);
+  const clip = { x: frame.left, y: 0, width: frame.right - frame.left, height: floor };
+  for (const [name, value] of Object.entries(clip)) {
+    view.opening.setAttribute(name, String(value));
+  }
   view.picture.setAttribute("aria-label", inWords(cells));
-  view.grid.replaceChildren(...drawGrid(frame, cells));
-  view.data.replaceChildren(
-    ...drawHits(frame, cells),
-    ...drawEstimate(frame, cells),
-    ...drawCuts(frame, cells),
-    ...(truth === null ? [] : drawTruth(frame, cells, truth)),
-  );
+  view.grid.replaceChildren(...grid);
+  view.data.replaceChildren(...data);
 }
 
 /** @param {Cell[]} cells */
@@ -137,128 +192,32 @@ function inWords(cells) {
 }
 
 /**
- * @param {Frame} frame
- * @param {Cell[]} cells
+ * The delay that was found, and what it and the rest of the method gain.
+ * @param {import("../board.js").Board} board
  */
-function drawGrid(frame, cells) {
-  const { x, y, left, right, top, bottom, low, high, width, height } = frame;
-  const nodes = [];
-  for (const value of ticks(low, high, 8)) {
-    nodes.push(
-      svg("line", { x1: left, x2: right, y1: y(value), y2: y(value), class: value === 0 ? "zero" : "" }),
-      svg("text", { x: left - 8, y: y(value) + 5, "text-anchor": "end" }, signed(value, 0)),
-    );
+function describe({ table }) {
+  if (table === null || table.lag_s === null || table.lag_s === undefined) {
+    return "";
   }
-  const floor = bottom + HITS_GAP + HITS_HEIGHT;
-  for (const value of ticks(cells[0].maf_v, cells[cells.length - 1].maf_v, width < 600 ? 5 : 9)) {
-    nodes.push(
-      svg("line", { x1: x(value), x2: x(value), y1: top, y2: floor }),
-      svg("text", { x: x(value), y: floor + 19, "text-anchor": "middle" }, fixed(value, 1)),
-    );
+  const lag = `Each trim is taken to answer the air of ${fixed(table.lag_s, 2)}\u00a0s before (median).`;
+  const found = table.held_out;
+  if (found === null) {
+    return `${lag} What that gains is known after ten minutes of driving.`;
   }
-  nodes.push(
-    svg("line", { x1: left, x2: right, y1: floor, y2: floor, class: "zero" }),
-    svg("text", { x: 4, y: 16, class: "unit" }, "correction, %"),
-    svg("text", { x: right, y: height - 6, "text-anchor": "end", class: "unit" }, "MAF voltage, V"),
-    svg("text", { x: left - 8, y: floor - 2, "text-anchor": "end", class: "unit" }, "hits"),
+  return (
+    `${lag} Trims that were held out are predicted to ${fixed(found.rms_pct, 2)}\u00a0% by this curve, to ` +
+    `${fixed(found.rms_nearest_pct, 2)}\u00a0% by plain means without a delay, and differ by ` +
+    `${fixed(found.rms_uncorrected_pct, 2)}\u00a0% where nothing is corrected.`
   );
-  return nodes;
-}
-
-/**
- * Bars of counted samples, on a logarithmic scale: idle gathers a thousand times what full load does.
- * @param {Frame} frame
- * @param {Cell[]} cells
- */
-function drawHits(frame, cells) {
-  const floor = frame.bottom + HITS_GAP + HITS_HEIGHT;
-  const width = Math.min(7, (0.6 * (frame.right - frame.left)) / cells.length);
-  const most = Math.log1p(Math.max(10, ...cells.map((cell) => cell.hits)));
-  return cells
-    .filter((cell) => cell.hits > 0)
-    .map((cell) => {
-      const height = Math.max(2, (HITS_HEIGHT * Math.log1p(cell.hits)) / most);
-      return svg("line", {
-        class: "hits",
-        "stroke-width": width,
-        x1: frame.x(cell.maf_v),
-        x2: frame.x(cell.maf_v),
-        y1: floor,
-        y2: floor - height,
-      });
-    });
-}
-
-/** @param {Cell} cell */
-function hasEvidence(cell) {
-  return cell.correction_pct !== null && cell.state !== "interpolated" && cell.state !== "empty";
-}
-
-/** @param {Cell} cell */
-function isSolid(cell) {
-  return hasEvidence(cell) && cell.state !== "weak";
-}
-
-/**
- * Marks at the edge of the plot where the interval of a weak cell goes on beyond it. The axis holds
- * those of measured cells whole; one weak cell at ±40 % would press everything else flat.
- * @param {Frame} frame
- * @param {Cell[]} cells
- */
-function drawCuts({ x, low, high, top, bottom }, cells) {
-  return cells.filter(hasEvidence).flatMap((cell) => {
-    const [from, to] = cell.ci95_pct ?? [0, 0];
-    const at = x(cell.maf_v);
-    return [
-      ...(to > high ? [svg("path", { class: "cut", d: `M${at - 4} ${top - 2}h8l-4 -6z` })] : []),
-      ...(from < low ? [svg("path", { class: "cut", d: `M${at - 4} ${bottom + 1}h8l-4 6z` })] : []),
-    ];
-  });
-}
-
-/**
- * @param {Frame} frame
- * @param {Cell[]} cells
- */
-function drawEstimate({ x, y, low, high }, cells) {
-  const nodes = [];
-  const inside = (/** @type {number} */ value) => y(Math.max(low, Math.min(high, value)));
-  /** @returns {[number, number]} */
-  const point = (/** @type {Cell} */ cell) => [x(cell.maf_v), inside(cell.correction_pct ?? 0)];
-  for (const stretch of stretches(cells, (cell) => hasEvidence(cell) && cell.ci95_pct !== null)) {
-    const edge = (/** @type {0 | 1} */ side) =>
-      stretch.map((cell) => /** @type {[number, number]} */ ([x(cell.maf_v), inside(cell.ci95_pct?.[side] ?? 0)]));
-    nodes.push(svg("path", { class: "band", d: area(edge(1), edge(0)) }));
-  }
-  for (const stretch of stretches(cells, (cell) => cell.correction_pct !== null)) {
-    nodes.push(svg("path", { class: "dashed", d: line(stretch.map(point)) }));
-  }
-  for (const stretch of stretches(cells, isSolid)) {
-    nodes.push(svg("path", { class: "estimate", d: line(stretch.map(point)) }));
-  }
-  for (const cell of cells.filter(hasEvidence)) {
-    const [cx, cy] = point(cell);
-    nodes.push(svg("circle", { class: `dot ${cell.state}`, cx, cy, r: cell.state === "weak" ? 3.2 : 3.8 }));
-  }
-  return nodes;
-}
-
-/**
- * @param {Frame} frame
- * @param {Cell[]} cells
- * @param {number[]} truth
- */
-function drawTruth({ x, y }, cells, truth) {
-  const points = cells.slice(0, truth.length).map((cell, at) => /** @type {[number, number]} */ ([x(cell.maf_v), y(truth[at])]));
-  return [svg("path", { class: "truth", d: line(points) })];
 }
 
 /**
  * @param {ReturnType<typeof build>} view
  * @param {number | null} volts
  */
-function moveCursor({ cursor, frame }, volts) {
-  if (frame === null || volts === null) {
+function moveCursor({ cursor, frame, mode }, volts) {
+  const inside = frame !== null && volts !== null && volts >= frame.volts[0] - 0.05 && volts <= frame.volts[1] + 0.05;
+  if (!inside) {
     cursor.setAttribute("visibility", "hidden");
     return;
   }
@@ -267,5 +226,5 @@ function moveCursor({ cursor, frame }, volts) {
   cursor.setAttribute("x1", at);
   cursor.setAttribute("x2", at);
   cursor.setAttribute("y1", String(frame.top));
-  cursor.setAttribute("y2", String(frame.bottom + HITS_GAP + HITS_HEIGHT));
+  cursor.setAttribute("y2", String(frame.bottom + (mode === "correction" ? FLOOR : 0)));
 }

@@ -1,7 +1,8 @@
 /** Is it working? The link to the car in one word, one sentence, and the reason when nothing counts. */
 
 import { el, section, setText } from "../dom.js";
-import { count, duration, fixed, share } from "../format.js";
+import { duration, fixed, share } from "../format.js";
+import { inUnits } from "../units.js";
 
 /** Shorter pauses between accepted samples are ordinary driving. */
 const QUIET_S = 10;
@@ -15,7 +16,7 @@ const STATES = {
   ended: ["wait", "Ended"],
 };
 
-function build() {
+export function build() {
   const glyph = el("span.glyph", { "aria-hidden": "true" });
   const word = el("span.word");
   const words = el("p.words");
@@ -25,10 +26,9 @@ function build() {
     "p.paused",
     {},
     "Nothing is sent. Once the cable is unplugged it is safe to flash. ",
-    el("a", { href: "#control" }, "Resume is below."),
+    el("a", { href: "#flash" }, "Resume is under Flash."),
   );
   const root = section(
-    "glance",
     "link",
     "Link to the car",
     el("div", { "aria-live": "polite" }, el("p.state", {}, glyph, word), words),
@@ -39,9 +39,11 @@ function build() {
   return { root, glyph, word, words, why, figures, paused };
 }
 
-/** @param {import("../board.js").Board} board */
-export function render(board) {
-  const view = board.view("link", build);
+/**
+ * @param {ReturnType<typeof build>} view
+ * @param {import("../board.js").Board} board
+ */
+export function render(view, board) {
   const [tone, word] = headline(board);
   view.root.dataset.tone = tone;
   setText(view.glyph, GLYPHS[tone]);
@@ -59,7 +61,7 @@ export function render(board) {
  * @param {import("../board.js").Board} board
  * @returns {["good" | "wait" | "bad", string]}
  */
-function headline(board) {
+export function headline(board) {
   const { status, link } = board;
   if (board.stale) {
     return ["bad", "No data"];
@@ -102,7 +104,7 @@ function reason({ status, link }) {
   }
   const because = status.nothing_accepted_because;
   const silence = `Nothing accepted for ${duration(status.nothing_accepted_s ?? 0)}`;
-  return because ? `${silence}: ${because}` : silence;
+  return because ? `${silence}: ${inUnits(because)}` : silence;
 }
 
 /** @param {import("../board.js").Board} board */
@@ -117,7 +119,7 @@ function figures(board) {
   }
   if (table !== null && table.samples.seen > 0) {
     const { accepted, seen } = table.samples;
-    parts.push(`${share(accepted, seen)} of ${count(seen)} counted`);
+    parts.push(`${share(accepted, seen)} counted`);
   }
   return parts.join(" · ");
 }

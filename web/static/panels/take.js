@@ -1,75 +1,107 @@
-/** The table to flash, as text to select and paste, or the reasons why there is none yet. */
+/** The table to flash, on the clipboard or as a file, or the reasons why there is none yet. */
 
-import { el, explained, section, setText } from "../dom.js";
-import { fixed } from "../format.js";
+import { get } from "../api.js";
+import { copyFrom } from "../clipboard.js";
+import { keepCopied } from "../copied_table.js";
+import { button, el, explained, section, setText } from "../dom.js";
 
-function build() {
-  const check = el("p.words");
-  const button = el("button", { type: "button" }, "Table for RomRaider");
+/** A newer table is fetched after this long at the soonest, ms. */
+const REFRESH_MS = 3000;
+
+/** @type {Record<string, string>} */
+const FORMATS = { romraider: "Copy table", "romraider-selection": "Copy changes only" };
+
+export function build() {
   const outcome = el("p.outcome", { role: "status" });
   const reasons = el("ul.reasons");
   const text = /** @type {HTMLTextAreaElement} */ (
-    el("textarea", { readonly: "", rows: "4", "aria-label": "Table for RomRaider", spellcheck: "false" })
+    el("textarea", { readonly: "", rows: "4", "aria-label": "Table for RomRaider and EcuFlash", spellcheck: "false" })
   );
   text.hidden = true;
   text.addEventListener("focus", () => text.select());
-  button.addEventListener("click", () => fetchTable({ outcome, reasons, text }));
-  section(
-    "details",
+  const root = section(
     "take",
     "Take the table",
-    check,
-    explained(
-      "What is held out, what are plain means?",
-      "Held-out check: the table is learned again without a part of the drive, and must predict the trims of " +
-        "that part better than no correction at all.",
-      "Plain means: the usual method, the mean trim of each cell, put to the same test.",
-      "When it is passed: take the table, paste it over the MAF table in RomRaider, pause here, unplug, flash.",
-    ),
+    el("p.words", {}, "For RomRaider and EcuFlash: copy, then paste over the MAF table there."),
     el(
       "div.actions",
       {},
-      button,
+      ...Object.entries(FORMATS).map(([format, words]) => button(words, () => copy(format))),
       el("a.button", { href: "/api/v1/table?format=csv", download: "lowmaf-table.csv" }, "CSV"),
       el("a.button", { href: "/api/v1/table", download: "lowmaf-table.json" }, "JSON"),
     ),
     outcome,
     reasons,
     text,
+    el(
+      "ol.advice",
+      {},
+      el("li", {}, "Pause lowmaf and unplug its cable before you flash: polling during a flash can ruin an ECU."),
+      el("li", {}, "Paste over the MAF table, look at the curve for steps, flash, plug lowmaf in again."),
+      el("li", {}, "Say “I flashed it” here: only then does lowmaf learn on with the new table."),
+    ),
+    explained(
+      "What is held out, what are plain means?",
+      "Held-out check: the table is learned again without a part of the drive, and must predict the trims of " +
+        "that part better than no correction at all.",
+      "Plain means: the usual method, the mean trim of each cell, put to the same test.",
+      "“Copy changes only” is a selection for RomRaider: cells that stay are an x there.",
+    ),
   );
-  return { check };
-}
+  const view = {
+    root, outcome, reasons, text,
+    texts: /** @type {Record<string, string>} */ ({}),
+    refusals: /** @type {string[]} */ ([]),
+    revision: -1,
+    askedAt: -REFRESH_MS,
+  };
+  return view;
 
-/** @param {import("../board.js").Board} board */
-export function render(board) {
-  const found = board.table?.held_out ?? null;
-  setText(
-    board.view("take", build).check,
-    found === null
-      ? "Not enough driving yet for the held-out check."
-      : `Held-out check ${found.passed ? "passed" : "failed"}: trims not seen are predicted to ` +
-          `${fixed(found.rms_pct, 2)}\u00a0%; without correction ${fixed(found.rms_uncorrected_pct, 2)}\u00a0%, ` +
-          `by plain means ${fixed(found.rms_nearest_pct, 2)}\u00a0%.`,
-  );
-}
-
-/** @param {{outcome: HTMLElement, reasons: HTMLElement, text: HTMLTextAreaElement}} view */
-async function fetchTable({ outcome, reasons, text }) {
-  text.hidden = true;
-  reasons.replaceChildren();
-  try {
-    const response = await fetch("/api/v1/table?format=romraider", { cache: "no-store" });
-    if (response.ok) {
-      text.value = await response.text();
-      text.hidden = false;
-      setText(outcome, "Tap the text to select it, copy it, and paste it over the MAF table.");
+  /**
+   * Copies what was fetched before: a browser copies only while it answers a tap.
+   * @param {string} format
+   */
+  async function copy(format) {
+    const found = view.texts[format];
+    reasons.replaceChildren(...(found === undefined ? view.refusals.map((reason) => el("li", {}, reason)) : []));
+    text.hidden = found === undefined;
+    if (found === undefined) {
+      setText(outcome, view.refusals.length > 0 ? "Not fit to be flashed yet:" : "The table is on its way. Tap again.");
       return;
     }
-    const { error } = await response.json();
-    const why = error.detail.reasons ?? [error.message];
-    setText(outcome, "Not fit to be flashed yet:");
-    reasons.replaceChildren(...why.map((/** @type {string} */ reason) => el("li", {}, reason)));
-  } catch {
-    setText(outcome, "The daemon did not answer. Try again.");
+    text.value = found;
+    const copied = await copyFrom(text);
+    if (format === "romraider") {
+      keepCopied({ text: found, at: Date.now(), revision: view.revision });
+    }
+    setText(outcome, copied ? "✓ Copied. Paste it over the MAF table." : "Copy the selected text, and paste it over the MAF table.");
   }
+}
+
+/**
+ * @param {ReturnType<typeof build>} view
+ * @param {import("../board.js").Board} board
+ */
+export function render(view, board) {
+  const revision = board.table?.revision ?? -1;
+  const now = performance.now();
+  if (revision !== view.revision && now - view.askedAt >= REFRESH_MS) {
+    view.revision = revision;
+    view.askedAt = now;
+    void fetchTexts(view);
+  }
+}
+
+/** @param {ReturnType<typeof build>} view */
+async function fetchTexts(view) {
+  const answers = await Promise.all(Object.keys(FORMATS).map((format) => get(`/api/v1/table?format=${format}`)));
+  const [first] = answers;
+  view.texts = {};
+  view.refusals = first.ok ? [] : (first.detail?.reasons ?? [first.message]);
+  Object.keys(FORMATS).forEach((format, at) => {
+    const answer = answers[at];
+    if (answer.ok) {
+      view.texts[format] = answer.body;
+    }
+  });
 }

@@ -3,26 +3,22 @@
 import { el, explained, section, setText } from "../dom.js";
 import { fixed } from "../format.js";
 
-function build() {
+export function build() {
   const figure = el("p.figure");
-  const words = el(
-    "p.words",
-    {},
-    "How far the learned correction is from the error the simulated car was given, over the cells with 10\u00a0s " +
-      "of closed loop or more, weak ones too.",
-  );
   const why = explained(
     "What is RMSE?",
-    "The root mean square error: how far the correction typically is from the error that the simulated " +
-      "sensor was given. " +
+    "How far the learned correction is from the error the simulated car was given, over the cells with 10\u00a0s " +
+      "of closed loop or more, weak ones too: the root mean square error. " +
       "In a real car nobody knows the true error, and this panel is not there.",
   );
-  return { root: section("glance", "truth", "Against the truth", figure, words, why), figure };
+  return { root: section("truth", "Against the truth", figure, why), figure };
 }
 
-/** @param {import("../board.js").Board} board */
-export function render(board) {
-  const view = board.view("truth", build);
+/**
+ * @param {ReturnType<typeof build>} view
+ * @param {import("../board.js").Board} board
+ */
+export function render(view, board) {
   const truth = board.status?.truth ?? null;
   view.root.hidden = truth === null;
   if (truth !== null) {

@@ -3,16 +3,20 @@
 import { el, section, setText } from "../dom.js";
 import { count, share } from "../format.js";
 
-function build() {
+export function build() {
   const words = el("p.words");
   const list = el("ul.verdicts");
-  section("details", "verdicts", "Why samples count or not", words, list);
-  return { words, list, rows: new Map() };
+  const root = section("verdicts", "Why samples count or not", words, list);
+  /** @type {Map<string, ReturnType<typeof buildRow>>} */
+  const rows = new Map();
+  return { root, words, list, rows };
 }
 
-/** @param {import("../board.js").Board} board */
-export function render(board) {
-  const view = board.view("verdicts", build);
+/**
+ * @param {ReturnType<typeof build>} view
+ * @param {import("../board.js").Board} board
+ */
+export function render(view, board) {
   const verdicts = board.status?.verdicts ?? [];
   const total = verdicts.reduce((sum, verdict) => sum + verdict.count, 0);
   const accepted = verdicts.find((verdict) => verdict.verdict === "accepted")?.count ?? 0;
@@ -20,7 +24,7 @@ export function render(board) {
   setText(
     view.words,
     total > 0
-      ? `${count(accepted)} of ${count(total)} samples counted, ${count(pending)} not judged yet`
+      ? `${share(accepted, total)}: ${count(accepted)} of ${count(total)} samples counted, ${count(pending)} not judged yet`
       : "No sample has been judged yet",
   );
   const named = new Set(verdicts.map((verdict) => verdict.verdict));

@@ -1,25 +1,28 @@
 /** What the data and the store say: what forbids a flash in full view, the rest folded into notes. */
 
 import { el, section, setText } from "../dom.js";
+import { inUnits } from "../units.js";
 
 /** @typedef {import("../board.js").DataWarning | import("../board.js").StoreNotice} Warning */
 
-function build() {
+export function build() {
   const urgent = el("ul.warnings");
   const summary = el("summary");
   const quiet = el("ul.warnings");
   const notes = el("details.notes", {}, summary, quiet);
-  const root = section("glance", "warnings", "Warnings", urgent, notes);
+  const root = section("warnings", "Warnings", urgent, notes);
   return { root, title: /** @type {HTMLElement} */ (root.firstElementChild), urgent, summary, quiet, notes, shown: "" };
 }
 
-/** @param {import("../board.js").Board} board */
-export function render(board) {
+/**
+ * @param {ReturnType<typeof build>} view
+ * @param {import("../board.js").Board} board
+ */
+export function render(view, board) {
   const warnings = board.table?.warnings ?? [];
   const blocking = warnings.filter((warning) => warning.blocks_flash);
   const urgent = [...blocking, ...(board.status?.storage.notices ?? [])];
   const quiet = warnings.filter((warning) => !warning.blocks_flash);
-  const view = board.view("warnings", build);
   view.root.hidden = urgent.length + quiet.length === 0;
   const wanted = JSON.stringify([urgent, quiet]);
   if (wanted === view.shown) {
@@ -40,6 +43,6 @@ function item(warning) {
     warning.blocks_flash ? "li.blocks" : "li",
     {},
     el("span.glyph", { "aria-hidden": "true" }, warning.blocks_flash ? "▲" : "△"),
-    el("span", {}, warning.message, warning.blocks_flash ? el("strong", {}, " Do not flash yet.") : null),
+    el("span", {}, inUnits(warning.message), warning.blocks_flash ? el("strong", {}, " Do not flash yet.") : null),
   );
 }
