@@ -11,6 +11,7 @@ from typing import BinaryIO, Protocol
 
 from daemon.errors import WorkError
 from daemon.progress import ProgressBar
+from drivers.dbc_signals import SignalMap
 from drivers.logs.content import content_digest
 from drivers.logs.errors import LogUnreadableError
 from drivers.logs.opening import open_log
@@ -28,11 +29,13 @@ STDIN = "-"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How logs are read: ``columns`` by role where recognition should not choose."""
+    """How logs are read: ``columns`` by role where recognition should not choose, ``signals`` where
+    a DBC file describes CAN recordings."""
 
     columns: Mapping[str, str]
     require_flag: bool = False
     decimal_comma: bool = False
+    signals: SignalMap | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +194,7 @@ def _opened(log: Log, pipeline: Pipeline, reading: Reading, keeper: Keeper) -> R
         decimal_comma=True if reading.decimal_comma else None,
         channels=None if keeper.keeps_samples else used,
         maf_table=pipeline.table,
+        signals=reading.signals,
     )
 
 

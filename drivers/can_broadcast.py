@@ -33,13 +33,8 @@ class CanBroadcastOptions:
     signals: str = option(
         NONE,
         "which signal is which channel: CHANNEL=SIGNAL or CHANNEL=MESSAGE.SIGNAL, separated by commas; maf_v "
-        "or maf_gs, stft_pct, ltft_pct and fuel_loop are needed (ltft_pct=0 for an ECU without long-term "
-        "trim)",
-    )
-    closed_loop: str = option(
-        "obd",
-        "how the signal of fuel_loop says closed: obd (2), subaru (8), or the values or names that mean "
-        "closed, separated by commas",
+        "or maf_gs, stft_pct, ltft_pct (0 for an ECU without) and fuel_loop are needed; fuel_loop=SIGNAL:obd "
+        "is closed at 2, :subaru at 8, and :1|2 at the values or names listed",
     )
     rate_hz: float = option(RATE_HZ, "samples per second at most", unit="Hz", low=1.0, high=200.0)
     max_age_s: float = option(
@@ -122,6 +117,6 @@ class CanBroadcast:
                 "channel)"
             )
         try:
-            return signal_map(Path(options.dbc), parse_pairs(options.signals), options.closed_loop)
+            return signal_map(Path(options.dbc), parse_pairs(options.signals))
         except DbcError as error:
             raise DriverOptionError(f"driver can-broadcast: {error}") from None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from drivers.base import DriverError
-from drivers.logs.aliases import ROLES
+from drivers.logs.aliases import ROLES, ROLES_SHOWN
 from drivers.logs.fuel_loop import SUBARU_OFFSET
 from drivers.logs.units import unit_of
 from drivers.obd_frames import fuel_loop
@@ -24,8 +24,7 @@ MAX_BYTES = 16_000_000
 _CONSTANTS = frozenset({"ltft_pct", "lambda_target"})
 """Channels that may be a number instead of a signal: an ECU without long-term trim has 0."""
 
-CODINGS = ("obd", "subaru")
-"""Ways to write the state of the loop; anything else lists the values that mean closed."""
+LOOP = "fuel_loop"
 
 
 class DbcError(DriverError):
@@ -66,10 +65,12 @@ class MappedMessage:
 
 @dataclass(frozen=True)
 class SignalMap:
-    """Channels by the frame that they are in, as (identifier, is extended)."""
+    """Channels by the frame that they are in, as (identifier, is extended); ``names`` are the signals'
+    as they were asked for, by channel."""
 
     messages: Mapping[tuple[int, bool], MappedMessage]
     constants: Mapping[str, float]
+    names: Mapping[str, str]
     words: str
 
     @property
@@ -87,20 +88,22 @@ def parse_pairs(text: str) -> dict[str, str]:
     """
     pairs: dict[str, str] = {}
     for part in text.split(","):
-        channel, equals, signal = (word.strip() for word in part.partition("="))
-        if not equals or not channel or not signal:
+        shown, equals, signal = (word.strip() for word in part.partition("="))
+        if not equals or not shown or not signal:
             raise DbcError(f"{part.strip()!r} is not CHANNEL=SIGNAL; channels are {', '.join(CHANNELS)}")
+        channel = ROLES_SHOWN.get(shown, shown)
         if channel in pairs:
             raise DbcError(f"{channel} is given twice: {pairs[channel]} and {signal}")
         pairs[channel] = signal
     return pairs
 
 
-def signal_map(dbc: Path, wanted: Mapping[str, str], closed_loop: str) -> SignalMap:
+def signal_map(dbc: Path, wanted: Mapping[str, str]) -> SignalMap:
     """The signals that become channels.
 
     ``wanted`` maps channels to ``Signal`` or ``Message.Signal``, or to a number where the ECU has no such
-    value; ``closed_loop`` is one of :data:`CODINGS` or the values that mean closed, separated by commas.
+    value. The state of the loop may say how it is written: ``Signal:obd`` (2 is closed, as without),
+    ``:subaru`` (8 is closed), or the values or names that mean closed, ``Signal:1|2``.
 
     Raises:
         DbcError: no such file, channel or signal, a unit that does not fit, or too little for samples.
@@ -118,14 +121,15 @@ def signal_map(dbc: Path, wanted: Mapping[str, str], closed_loop: str) -> Signal
         if channel in _CONSTANTS and _is_number(name):
             constants[channel] = _constant(channel, name)
             continue
-        message, signal = _found(database, dbc, channel, name)
-        convert = (
-            _loop_decoder(signal, closed_loop) if channel == "fuel_loop" else _converter(channel, signal)
-        )
+        plain, _, how = name.partition(":") if channel == LOOP else (name, "", "")
+        message, signal = _found(database, dbc, channel, plain)
+        convert = _loop_decoder(signal, how or "obd") if channel == LOOP else _converter(channel, signal)
         key = (message.frame_id, bool(message.is_extended_frame))
         before = messages[key].signals if key in messages else ()
         messages[key] = MappedMessage(message, (*before, MappedSignal(channel, signal.name, convert)))
-    return SignalMap(messages, constants, f"DBC {dbc.name}, {len(wanted) - len(constants)} signals")
+    return SignalMap(
+        messages, constants, dict(wanted), f"DBC {dbc.name}, {len(wanted) - len(constants)} signals"
+    )
 
 
 def _require_enough(wanted: Mapping[str, str]) -> None:
@@ -200,7 +204,7 @@ def _loop_decoder(signal: Signal, closed_loop: str) -> Callable[[float], float]:
         return lambda value: fuel_loop(round(value) - SUBARU_OFFSET)
     named = {str(words).casefold(): float(value) for value, words in (signal.choices or {}).items()}
     closed = set()
-    for part in closed_loop.split(","):
+    for part in closed_loop.split("|"):
         word = part.strip()
         if not _is_number(word) and word.casefold() not in named:
             known = (

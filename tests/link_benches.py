@@ -22,7 +22,7 @@ from drivers.simulator.pty_port import PtyPort
 from drivers.simulator.settings import CarSettings
 
 Options = Mapping[str, object]
-BROADCAST: Options = {"dbc": str(DBC), "signals": SIGNALS, "closed_loop": "closed"}
+BROADCAST: Options = {"dbc": str(DBC), "signals": SIGNALS}
 WARM = CarSettings(seed=2, ect_start_c=85.0)
 ECT_C = 84.0
 """What the coolant sensor of :func:`idling_car` shows."""

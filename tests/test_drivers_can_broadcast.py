@@ -39,11 +39,11 @@ from drivers.simulator.slcan_adapter import SlcanAdapterBus
 from drivers.slcan_frames import SlcanFrame
 from lowmaf.samples import CHANNELS, FuelLoop, SampleBatch
 
-NEEDED = "stft_pct=ShortTrim, ltft_pct=0, fuel_loop=LoopState"
+NEEDED = "stft_pct=ShortTrim, ltft_pct=0, fuel_loop=LoopState:closed"
 
 
-def samples_of(signals: str = SIGNALS, closed_loop: str = "closed", **rules: float) -> BroadcastSamples:
-    return BroadcastSamples(signal_map(DBC, parse_pairs(signals), closed_loop), HoldRules(**rules))
+def samples_of(signals: str = SIGNALS, **rules: float) -> BroadcastSamples:
+    return BroadcastSamples(signal_map(DBC, parse_pairs(signals)), HoldRules(**rules))
 
 
 def feed(samples: BroadcastSamples, frame: Frame, at_s: float) -> dict[str, float] | None:
@@ -54,7 +54,7 @@ def feed(samples: BroadcastSamples, frame: Frame, at_s: float) -> dict[str, floa
 
 def driver(channel: str, **options: object) -> CanBroadcast:
     given = {"interface": "virtual", "channel": channel, "dbc": str(DBC), "signals": SIGNALS}
-    return CanBroadcast({**given, "closed_loop": "closed", **options}, WallClock())
+    return CanBroadcast({**given, **options}, WallClock())
 
 
 async def take(source: CanBroadcast, samples: int) -> SampleBatch:
@@ -111,22 +111,22 @@ def test_a_multiplexed_frame_gives_the_part_that_it_holds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("closed_loop", "raw", "code"),
+    ("how", "raw", "code"),
     [
-        ("closed", 1, FuelLoop.CLOSED),
-        ("Closed", 0, FuelLoop.OPEN_LOAD),
-        ("1, fault", 2, FuelLoop.CLOSED),
-        ("3", 1, FuelLoop.OPEN_LOAD),
-        ("obd", 2, FuelLoop.CLOSED),
-        ("obd", 8, FuelLoop.OPEN_FAULT),
-        ("obd", 3, math.nan),
-        ("subaru", 8, FuelLoop.CLOSED),
-        ("subaru", 10, FuelLoop.OPEN_LOAD),
-        ("subaru", 2, math.nan),
+        (":closed", 1, FuelLoop.CLOSED),
+        (":Closed", 0, FuelLoop.OPEN_LOAD),
+        (":1|fault", 2, FuelLoop.CLOSED),
+        (":3", 1, FuelLoop.OPEN_LOAD),
+        ("", 2, FuelLoop.CLOSED),
+        (":obd", 8, FuelLoop.OPEN_FAULT),
+        ("", 3, math.nan),
+        (":subaru", 8, FuelLoop.CLOSED),
+        (":subaru", 10, FuelLoop.OPEN_LOAD),
+        (":subaru", 2, math.nan),
     ],
 )
-def test_the_state_of_the_loop(closed_loop: str, raw: int, code: float) -> None:
-    row = feed(samples_of(closed_loop=closed_loop), engine_frame(800.0, 1.2, 4.0, raw), 1.0)
+def test_the_state_of_the_loop(how: str, raw: int, code: float) -> None:
+    row = feed(samples_of(SIGNALS.replace(":closed", how)), engine_frame(800.0, 1.2, 4.0, raw), 1.0)
     assert row is not None
     assert row["fuel_loop"] == pytest.approx(float(code), nan_ok=True)
 
@@ -179,7 +179,7 @@ def test_a_number_stands_for_what_an_ecu_does_not_have() -> None:
     )
 )
 def test_any_frames_give_values_in_range_or_none(frames: list[tuple[tuple[int, bool], bytes, float]]) -> None:
-    samples = samples_of(closed_loop="obd", rate_hz=200.0)
+    samples = samples_of(rate_hz=200.0)
     at_s = 0.0
     for identifier, data, step_s in frames:
         at_s += step_s
@@ -233,7 +233,7 @@ def test_a_loop_state_that_the_signal_does_not_have() -> None:
     with pytest.raises(
         DriverOptionError, match=r"closed loop 'shut': obd, subaru, or .* knows Open, Closed, F"
     ):
-        driver("x", closed_loop="shut")
+        driver("x", signals=SIGNALS.replace(":closed", ":shut"))
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 50, b"BO_ what", b'VERSION "', b"\xff\xfe"])
@@ -281,7 +281,7 @@ def test_any_file_gives_a_map_or_a_sentence(
     path = tmp_path_factory.mktemp("dbc") / "any.dbc"
     path.write_bytes(bytes(text))
     try:
-        signals = signal_map(path, parse_pairs(SIGNALS), "closed")
+        signals = signal_map(path, parse_pairs(SIGNALS))
     except DbcError:
         return
     samples = BroadcastSamples(signals, HoldRules())

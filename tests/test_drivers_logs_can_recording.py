@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
+import os
 import pathlib
 import random
+import tempfile
+import threading
 import uuid
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -20,6 +26,7 @@ from drivers.clock import WallClock
 from drivers.logs.can_sniff import CanFormat, can_format
 from drivers.logs.errors import LogUnreadableError
 from drivers.logs.opening import open_log
+from drivers.logs.peeked import peeked
 from drivers.obd_can import ObdCan
 from drivers.simulator.car import Car
 from drivers.simulator.ecu import SimulatedEcu
@@ -253,15 +260,89 @@ def test_a_recorded_idle_of_a_real_car_holds_only_broadcast_frames(shared_logs: 
 @pytest.mark.parametrize("name", WRITERS)
 def test_a_format_is_known_by_how_it_begins(name: str, ssm_drive, tmp_path: pathlib.Path) -> None:
     path = record(tmp_path / name, ssm_drive[1][:20])
-    kind = can_format(path)
-    renamed = path.rename(tmp_path / "anything.txt")
+    start, source = peeked(path)
+    assert source == path
+    kind = can_format(start)
     assert kind is not None
-    assert can_format(renamed) is kind
-    assert can_format(tmp_path / "absent") is None
+    assert can_format(peeked(path.rename(tmp_path / "anything.txt"))[0]) is kind
+    assert can_format(peeked(tmp_path / "absent")[0]) is None
     text = tmp_path / "text.csv"
     text.write_text("Time,MAF\n1,2\n")
-    assert can_format(text) is None
+    assert can_format(peeked(text)[0]) is None
     assert len(CanFormat) == 6
+
+
+class Pipe(io.BytesIO):
+    """Bytes that come once, as from a pipe."""
+
+    def seekable(self) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_packed_or_from_a_pipe_it_is_the_same_recording(name: str, ssm_drive, tmp_path: pathlib.Path) -> None:
+    live, frames, _ = ssm_drive
+    plain = record(tmp_path / name, frames)
+    packed = tmp_path / f"{name}.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    zipped = tmp_path / f"{name}.zip"
+    with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.write(plain, name)
+    left = set(pathlib.Path(tempfile.gettempdir()).glob("lowmaf-*.can"))
+    for source in (
+        packed,
+        zipped,
+        Pipe(plain.read_bytes()),
+        Pipe(packed.read_bytes()),
+        io.BytesIO(zipped.read_bytes()),
+    ):
+        same(SampleBatch.concatenate(open_log(source, "it").batches()), live)
+    assert set(pathlib.Path(tempfile.gettempdir()).glob("lowmaf-*.can")) <= left
+
+
+def test_a_recording_that_is_a_named_pipe(ssm_drive, tmp_path: pathlib.Path) -> None:
+    live, frames, _ = ssm_drive
+    content = record(tmp_path / "drive.log", frames).read_bytes()
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(content,))
+    writer.start()
+    same(SampleBatch.concatenate(open_log(pipe).batches()), live)
+    writer.join()
+
+
+def test_a_packed_recording_that_ends_early_gives_what_came_before(ssm_drive, tmp_path: pathlib.Path) -> None:
+    live, frames, _ = ssm_drive
+    packed = tmp_path / "drive.log.gz"
+    whole = gzip.compress(record(tmp_path / "drive.log", frames).read_bytes())
+    packed.write_bytes(whole[: len(whole) * 3 // 4])
+    log = open_log(packed)
+    found = SampleBatch.concatenate(log.batches())
+    assert 0 < len(found) < len(live)
+    assert "the compressed data end early: what came before was read" in log.summary.warnings
+
+
+def test_a_recording_that_unpacks_to_too_much_is_refused(
+    ssm_drive, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("drivers.logs.can_frames.MAX_UNPACKED_BYTES", 10_000)
+    packed = tmp_path / "drive.log.gz"
+    packed.write_bytes(gzip.compress(record(tmp_path / "drive.log", ssm_drive[1]).read_bytes()))
+    assert "it unpacks to more than 1e-05 GB" in refusal(packed)
+
+
+def test_mf4_is_read_where_its_package_is_installed(ssm_drive, tmp_path: pathlib.Path) -> None:
+    pytest.importorskip("asammdf", reason="asammdf is heavy and not needed otherwise: pip install asammdf")
+    live, frames, _ = ssm_drive
+    path = tmp_path / "drive.mf4"
+    writer = can.MF4Writer(path)
+    for frame in frames:
+        writer.on_message_received(frame)
+    writer.stop()
+    found = SampleBatch.concatenate(open_log(path).batches())
+    np.testing.assert_allclose(found.t_s, live.t_s, atol=1e-6)
+    for name, values in live.channels.items():
+        np.testing.assert_array_equal(found[name], values)
 
 
 @pytest.mark.parametrize("name", WRITERS)

@@ -1,4 +1,4 @@
-"""Whether a file is a recording of a CAN bus, by how it begins."""
+"""Whether something is a recording of a CAN bus, by how it begins."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ _SIGNS = (
 )
 
 
-def can_format(path: Path) -> CanFormat | None:
-    """The format of a CAN recording; None for anything else, also for what cannot be opened."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(_LOOKED_AT)
-    except OSError:
-        return None
+def can_format(start: bytes) -> CanFormat | None:
+    """The format of a CAN recording that begins so; None for anything else."""
     return next((name for name, sign in _SIGNS if sign.match(start)), None)
+
+
+def is_plain(path: Path) -> bool:
+    """Whether a file begins as a recording does by itself, and not inside of what packs it."""
+    with path.open("rb") as file:
+        return can_format(file.read(_LOOKED_AT)) is not None

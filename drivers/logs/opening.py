@@ -5,14 +5,18 @@ from __future__ import annotations
 import importlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from drivers.logs.can_sniff import can_format
 from drivers.logs.finer_volts import FinerVolts
+from drivers.logs.peeked import peeked
 from drivers.logs.reader import LogReader
 from drivers.logs.recorded_drive import RecordedDrive
 from drivers.recording import is_recording
 from lowmaf.maf_table import MafTable
+
+if TYPE_CHECKING:
+    from drivers.dbc_signals import SignalMap
 
 
 def open_log(
@@ -24,19 +28,25 @@ def open_log(
     decimal_comma: bool | None = None,
     channels: Collection[str] | None = None,
     maf_table: MafTable | None = None,
+    signals: SignalMap | None = None,
 ) -> RecordedDrive:
     """A recorded drive; the arguments are those of :class:`LogReader`. Nothing is read yet but its start.
 
     With a ``maf_table`` that has flow, coarse MAF volts are refined where the log has finer g/s.
-    What decodes CAN is loaded only where it is needed. A raw recording of ours gives the samples that
+    What decodes CAN is loaded only where it is needed; with ``signals`` a CAN recording is one of an ECU
+    that broadcasts, without one of a tester that asks. A raw recording of ours gives the samples that
     it gave live, as they are.
     """
-    if isinstance(source, Path) and is_recording(source):
+    if isinstance(source, Path) and source.is_file() and is_recording(source):
         module = importlib.import_module("drivers.logs.raw_recording")
         return cast(RecordedDrive, module.RawRecording(source, name, require_flag=require_flag))
-    kind = can_format(source) if isinstance(source, Path) else None
+    start, source = peeked(source)
+    kind = can_format(start)
     drive: RecordedDrive
-    if kind is not None:
+    if kind is not None and signals is not None:
+        module = importlib.import_module("drivers.logs.broadcast_recording")
+        drive = cast(RecordedDrive, module.BroadcastRecording(source, kind, signals, name))
+    elif kind is not None:
         module = importlib.import_module("drivers.logs.can_recording")
         drive = cast(RecordedDrive, module.CanRecording(source, kind, name, require_flag=require_flag))
     else:

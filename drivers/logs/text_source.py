@@ -64,6 +64,11 @@ class TextSource:
         with ExitStack() as opened:
             yield from self._whole_lines(self._unified_line_ends(self._utf8(self._unpacked(opened))))
 
+    def unpacked(self) -> Iterator[bytes]:
+        """The bytes as they are, without what packs them; the same errors as :meth:`blocks`."""
+        with ExitStack() as opened:
+            yield from self._unpacked(opened)
+
     def _whole_lines(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         carry = b""
         for chunk in chunks:
