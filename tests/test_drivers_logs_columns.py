@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from drivers.logs.aliases import ROLES, header_of, plain_name
-from drivers.logs.columns import candidates, resolve, time_unit
+from drivers.logs.column_units import resolve, time_unit
+from drivers.logs.columns import candidates
 from drivers.logs.dialect import recognise
 from drivers.logs.formats import format_name
 from drivers.logs.units import AFR, CELSIUS, FAHRENHEIT, LAMBDA, unit_of

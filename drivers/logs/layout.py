@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from drivers.logs.aliases import FEEDBACK, ROLES, TIME, WORDS, Header
-from drivers.logs.columns import Candidate, Column, HeadValues, candidates, resolve, shortened, time_unit
+from drivers.logs.column_units import resolve, time_unit
+from drivers.logs.columns import Candidate, Column, HeadValues, candidates, shortened
 from drivers.logs.fuel_loop import (
     INFERRED_WITHIN,
     OPEN_ABOVE_THROTTLE_PCT,
