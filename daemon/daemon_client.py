@@ -26,8 +26,9 @@ class DaemonSessions:
         self._address = address
 
     async def numbers(self) -> list[int]:
-        """Numbers of all sessions."""
-        return [session["id"] for session in self._ask("GET", ROUTE)["sessions"]]
+        """Numbers of all sessions that are over, oldest first."""
+        sessions = self._ask("GET", ROUTE)["sessions"]
+        return [session["id"] for session in sessions if session["state"] != "driving"]
 
     async def change(self, number: int, change: SessionChange) -> Mapping[str, Any]:
         """Names a session, or leaves it out of the table or takes it in again."""

@@ -42,9 +42,9 @@ class SessionReading:
             ]
 
     async def numbers(self) -> list[int]:
-        """Numbers of all sessions, oldest first."""
+        """Numbers of all sessions that are over, oldest first."""
         with _readable():
-            return [session.id for session in await self._reader.sessions()]
+            return [session.id for session in await self._reader.sessions() if not self._goes_on(session)]
 
     async def session(self, number: int) -> Mapping[str, Any]:
         with _readable():

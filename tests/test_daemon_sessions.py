@@ -204,6 +204,11 @@ async def test_the_daemon_that_has_the_database_is_asked_and_takes_it_in_at_once
         assert await asked(path, "exclude", str(going_on)) == 1
         assert "is the drive that goes on now" in capsys.readouterr().err
         assert await asked(path, "export", str(going_on)) == 0
+        capsys.readouterr()
+        assert await asked(path, "rebuild") == 0
+        assert [line.partition(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+            f"session {second}"
+        ]
 
 
 async def test_a_daemon_that_cannot_be_asked_is_said(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
