@@ -133,9 +133,10 @@ class KeptRun:
 
 def filters_of(limits: Mapping[str, Any]) -> Filters:
     """Filters as they were kept: infinities are texts there."""
-    return Filters(
-        **{name: float(value) if isinstance(value, str) else value for name, value in limits.items()}
-    )
+    values: dict[str, Any] = {
+        name: float(value) if isinstance(value, str) else value for name, value in limits.items()
+    }
+    return Filters(**values)
 
 
 def packed(text: bytes) -> bytes:

@@ -56,6 +56,11 @@ class AnalysisDesk(Protocol):
     """Runs that are carried out one after another. Every method raises a
     :class:`web.service_errors.ServiceError` where it cannot."""
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing changes any more because the service has ended."""
+        ...
+
     async def ask(self, order: AnalysisOrder) -> list[str]:
         """Queues the runs; returns their ids when they would survive a power cut."""
         ...

@@ -13,13 +13,17 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from web import metrics
+from web.analyses_routes import add_analyses_routes
+from web.analysis_desk import AnalysisDesk
 from web.board import Board, Command, CommandRefusedError
 from web.cross_origin import OpenEjOrigins
 from web.current_table import CurrentTable, TableFormat
 from web.documents import encode_json, recent_verdicts_document, status_document
-from web.errors import ApiError, error_response, install_error_handlers
+from web.errors import ApiError, error_response, install_error_handlers, is_stream
 from web.event_stream import EventStream, EventStreamResponse
 from web.json_body import read_json_object
+from web.log_shelf import LogShelf
+from web.logs_routes import add_logs_routes
 from web.maf_table_routes import add_maf_table_routes
 from web.openej import OpenEjBodyError, analyse
 from web.page_files import PageFiles
@@ -47,8 +51,11 @@ def create_app(
     openej_origins: Iterable[str] = (),
     sessions: SessionShelf | None = None,
     review: DriveReview | None = None,
+    logs: LogShelf | None = None,
+    analyses: AnalysisDesk | None = None,
 ) -> FastAPI:
-    """The application over ``board`` and, where drives are kept, ``sessions`` and ``review``.
+    """The application over ``board`` and, where drives are kept, ``sessions`` and ``review``; over uploaded
+    ``logs`` and ``analyses`` of them, where those are offered.
 
     ``host_names`` are names it answers to besides addresses.
 
@@ -83,6 +90,10 @@ def create_app(
         add_session_routes(app, sessions)
     if review is not None:
         add_review_routes(app, board, review)
+    if logs is not None:
+        add_logs_routes(app, logs)
+    if analyses is not None:
+        add_analyses_routes(app, analyses)
     _add_openej(app)
     return app
 
@@ -94,7 +105,7 @@ class HeadAsGet:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "HEAD" and scope["path"] != "/api/v1/stream":
+        if scope["type"] == "http" and scope["method"] == "HEAD" and not is_stream(scope["path"]):
             scope = {**scope, "method": "GET"}
         await self._app(scope, receive, send)
 

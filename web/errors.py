@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
@@ -16,7 +17,7 @@ from starlette.responses import Response
 _LONGEST_MET = 60
 """Characters of a refused value that are repeated to the client."""
 
-_GET_WITHOUT_HEAD = frozenset({"/api/v1/stream"})
+_STREAMS = re.compile(r"/api/v1/stream|/api/v1/analyses/[^/]+/events")
 """Everywhere else :class:`web.app.HeadAsGet` answers HEAD where there is a GET."""
 
 
@@ -37,6 +38,11 @@ class ApiError(Exception):
         self.message = message
         self.detail = dict(detail or {})
         self.headers = dict(headers or {})
+
+
+def is_stream(path: str) -> bool:
+    """Whether what is there is a stream of events, which has no HEAD."""
+    return _STREAMS.fullmatch(path) is not None
 
 
 def error_response(
@@ -108,7 +114,7 @@ def _of_http_exception(request: Request, error: HTTPException) -> Response:
         return error_response(404, "not_found", message, {"path": path})
     if error.status_code == 405:
         allowed = [name for name in (error.headers or {}).get("Allow", "").split(", ") if name]
-        if "GET" in allowed and "HEAD" not in allowed and path not in _GET_WITHOUT_HEAD:
+        if "GET" in allowed and "HEAD" not in allowed and not is_stream(path):
             allowed.append("HEAD")
         takes = ", ".join(allowed)
         message = f"{path} does not take {request.method}" + (f"; it takes {takes}" if takes else "")
