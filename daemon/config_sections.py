@@ -125,6 +125,13 @@ class StorageSettings:
             "off": math.inf,
         },
     )
+    max_upload_mb: float = _number(
+        500.0, "MB", "an uploaded log has at most so much; it is kept beside the database", 0.1, 1e5
+    )
+    max_uploads: int = _number(1000, "", "so many uploaded logs are kept at most", 1, 100_000)
+    max_analyses: int = _number(
+        10_000, "", "so many analyses that have ended are kept; the oldest are dropped", 1, 1_000_000
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +154,49 @@ class WebSettings:
             "meaning": "origins of other web pages that may use the OpenEJ service, such as "
             '"http://localhost:8080"'
         },
+    )
+    max_waiting_runs: int = _number(
+        10_000, "", "so many runs of analyses wait at most; more are answered with 429", 1, 1_000_000
+    )
+    analysis_workers: int = _number(
+        1,
+        "",
+        "so many processes analyse uploaded logs at once, of least priority: driving comes first",
+        1,
+        64,
+    )
+    analysis_memory_mb: float = _number(1000.0, "MB", "address space of each of them", 300.0, 1e6)
+    analysis_limit_s: float = _number(600.0, "s", "a run that takes longer has failed", 1.0, 1e6)
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSettings:
+    """To whom the output of analyses may be pushed. Nobody, unless hosts are named here."""
+
+    hosts: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "meaning": "hosts that may be pushed to: a name or an address, on ports 80 and 443 or with the "
+            'port, such as "nas.local:8123"'
+        },
+    )
+    networks: tuple[str, ...] = field(
+        default=(),
+        metadata={
+            "meaning": "addresses that are not public to which names of hosts may lead, such as "
+            '"192.168.0.0/16"; hosts given by their address need no entry'
+        },
+    )
+    timeout_s: float = _number(
+        10.0, "s", "a push that takes longer has failed and is tried again", 0.1, 600.0
+    )
+    max_attempts: int = _number(
+        100,
+        "",
+        "after so many pushes without success, one after another, output is given up (waits between them "
+        "grow from 1 s to 5 min)",
+        1,
+        1_000_000,
     )
 
 
@@ -172,6 +222,7 @@ class Config:
     estimator: EstimatorSettings = field(default_factory=EstimatorSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     web: WebSettings = field(default_factory=WebSettings)
+    webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     log: LogSettings = field(default_factory=LogSettings)
     second_source: SecondSourceSettings | None = None
 
@@ -183,6 +234,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "estimator": EstimatorSettings,
     "storage": StorageSettings,
     "web": WebSettings,
+    "webhooks": WebhookSettings,
     "log": LogSettings,
 }
 """Section name → type, in the order of the example file."""

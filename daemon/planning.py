@@ -6,11 +6,13 @@ import json
 import logging
 from pathlib import Path
 
+from daemon.analysis_settings import AnalysisSettings
 from daemon.config_sections import Config
 from daemon.errors import UsageError
 from daemon.runtime import Plan
 from daemon.store_retention import Retention
 from daemon.table_file import read_table
+from daemon.webhook_hosts import AllowedHosts
 from drivers.base import Driver, DriverOptionError
 from drivers.clock import Clock, WallClock
 from drivers.links import LiveLinks
@@ -46,6 +48,7 @@ def plan_from(config: Config) -> Plan:
         OpenEjOrigins(config.web.openej_origins)
     except ValueError as error:
         raise UsageError(f"{config.path}: [web] openej_origins: {error}") from None
+    analyses = _analyses(config)
     if isinstance(driver, Simulator):
         logger.warning("the source is a SIMULATED car: what is learned says nothing of yours")
     if config.vehicle.maf_table is not None:
@@ -75,7 +78,33 @@ def plan_from(config: Config) -> Plan:
         port=config.web.port,
         host_names=config.web.host_names,
         openej_origins=config.web.openej_origins,
+        analyses=analyses,
         listening=lambda url: logger.info("dashboard at %s", url),
+    )
+
+
+def _analyses(config: Config) -> AnalysisSettings:
+    """Limits of the analysis service.
+
+    Raises:
+        UsageError: a host or network for webhooks that is none.
+    """
+    storage, web, webhooks = config.storage, config.web, config.webhooks
+    try:
+        hosts = AllowedHosts(webhooks.hosts, webhooks.networks)
+    except ValueError as error:
+        raise UsageError(f"{config.path}: [webhooks] {error}") from None
+    return AnalysisSettings(
+        max_upload_bytes=int(storage.max_upload_mb * 1e6),
+        max_uploads=storage.max_uploads,
+        workers=web.analysis_workers,
+        memory_bytes=int(web.analysis_memory_mb * 1e6),
+        limit_s=web.analysis_limit_s,
+        max_waiting=web.max_waiting_runs,
+        max_kept=storage.max_analyses,
+        hosts=hosts,
+        push_timeout_s=webhooks.timeout_s,
+        push_attempts=webhooks.max_attempts,
     )
 
 
