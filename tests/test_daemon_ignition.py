@@ -94,7 +94,7 @@ async def test_samples_come_soon_after_the_ignition_is_on_again_over_the_k_line(
     async with supervised(lambda: SsmKline({"port": port.path}, WallClock())) as hub:
         await until(hub, "running")
         off(running)
-        silent = ecu(LinkFaults(loss=1.0))
+        silent = ecu(LinkFaults(drop=1.0))
         await until(hub, "waiting")
         await asyncio.sleep(5.0)
         off(silent)

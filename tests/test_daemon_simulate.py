@@ -124,10 +124,22 @@ def test_only_a_link_can_be_recorded(probe, tmp_path: Path) -> None:
 
 
 def test_a_bad_link_is_read_as_well(probe) -> None:
-    with simulated("--transport", "kline", "--fault", "loss=0.1,garbage=0.2") as (_, source):
+    with simulated("--transport", "kline", "--fault", "drop=0.1,garbage=0.2") as (_, source):
         status, out, _ = probe(source, "--seconds", "1")
     assert status == 0
     assert "samples" in out
+
+
+def test_an_address_that_the_ecu_refuses_is_done_without(probe) -> None:
+    with simulated("--transport", "slcan", "--fault", "negative=FF9921") as (_, source):
+        status, out, _ = probe(source, "--seconds", "0.5")
+    assert status == 0
+    assert "loop state from OBD PID 03" in out
+
+
+def test_a_link_that_goes_away_ends_the_command() -> None:
+    with simulated("--transport", "kline", "--fault", "unplug=0.1s") as (process, _):
+        assert process.wait(20.0) == 0
 
 
 def test_nothing_to_probe_is_one_line_and_exit_status_1(probe) -> None:
@@ -145,11 +157,15 @@ def test_nothing_to_probe_is_one_line_and_exit_status_1(probe) -> None:
         (["--transport", "kline", "--speed", "0"], "--speed 0 is impossible: allowed are 0.1 to 100"),
         (["--transport", "kline", "--seconds", "-1"], "--seconds -1 is impossible"),
         (
-            ["--transport", "kline", "--fault", "los=1"],
-            "no fault 'los'; known: loss, corrupt, garbage, delay_ms",
+            ["--transport", "kline", "--fault", "drip=1"],
+            "no fault 'drip', did you mean 'drop'?; known: drop, corrupt, garbage, delay_ms",
         ),
-        (["--transport", "kline", "--fault", "loss=2"], "fault loss: met '2', allowed are 0 to 1"),
-        (["--transport", "kline", "--fault", "loss"], "fault loss: met '', allowed are 0 to 1"),
+        (["--transport", "kline", "--fault", "drop=2"], "fault drop: met '2', allowed are 0 to 1"),
+        (["--transport", "kline", "--fault", "drop"], "fault drop: met '', allowed are 0 to 1"),
+        (
+            ["--transport", "kline", "--fault", "negative=XYZ"],
+            "fault negative: met 'XYZ', allowed are up to 6",
+        ),
         (["--transport", "kline", "--drive", "citty"], "is no drive and no file, did you mean 'city'?"),
     ],
 )
@@ -159,8 +175,11 @@ def test_what_cannot_be_simulated(capsys: pytest.CaptureFixture[str], options: l
 
 
 def test_faults_in_words() -> None:
-    assert parse_faults("loss=0.2, delay_ms=40") == LinkFaults(loss=0.2, delay_ms=40.0)
+    assert parse_faults("drop=0.2, delay_ms=40") == LinkFaults(drop=0.2, delay_ms=40.0)
     assert not parse_faults("seed=3").any
+    assert parse_faults("mute=10s,unplug=30,negative=ff9921") == LinkFaults(
+        mute=10.0, unplug=30.0, negative=0xFF9921
+    )
 
 
 def test_ports_are_listed_with_what_to_write(

@@ -22,11 +22,11 @@ from lowmaf.samples import CHANNELS, SampleBatch
 ON_A_LINK = sorted(set(DRIVERS) - NEEDS_NO_DEVICE)
 BAD_LINKS = {
     "byte by byte": LinkFaults(split=1.0),
-    "a fifth lost": LinkFaults(loss=0.2),
+    "a fifth lost": LinkFaults(drop=0.2),
     "a fifth damaged": LinkFaults(corrupt=0.2),
     "late": LinkFaults(delay_ms=60.0),
     "garbage before each": LinkFaults(garbage=1.0),
-    "everything at once": LinkFaults(loss=0.1, corrupt=0.1, garbage=0.1, delay_ms=5.0, split=3.0),
+    "everything at once": LinkFaults(drop=0.1, corrupt=0.1, garbage=0.1, delay_ms=5.0, split=3.0),
 }
 
 
@@ -159,7 +159,7 @@ async def test_a_thousand_times_opened_and_closed_it_leaves_nothing(name: str) -
 
 @pytest.mark.parametrize("name", ON_A_LINK)
 async def test_cancelling_while_nothing_comes_closes_the_link_within_a_second(name: str) -> None:
-    with BENCHES[name](LinkFaults(loss=1.0)) as bench:
+    with BENCHES[name](LinkFaults(drop=1.0)) as bench:
         before = held()
         patient = {"timeout_s": 5.0, "silent_s": 10.0}
         known = asdict(create(name, bench.options, WallClock()).options).keys()

@@ -216,7 +216,7 @@ async def test_only_an_echo_is_no_ecu() -> None:
 
 
 async def test_an_ecu_that_falls_silent_is_lost_and_found_again() -> None:
-    with simulated_ecu(faults=LinkFaults(silent_after_s=0.4)) as port:
+    with simulated_ecu(faults=LinkFaults(mute=0.4)) as port:
         source = driver(port)
         with pytest.raises(DeviceUnavailableError, match=r"ECU 4D12044006 .* gave no sample for 0.5 s"):
             await take(source, 100_000)

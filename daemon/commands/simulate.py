@@ -24,7 +24,7 @@ from drivers.simulator.transports import Transport, serve
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``lowmaf simulate``."""
-    parser.epilog = "example: lowmaf simulate --transport kline --fault loss=0.05,delay_ms=20"
+    parser.epilog = "example: lowmaf simulate --transport kline --fault drop=0.05,mute=60s"
     parser.add_argument(
         "--transport", required=True, choices=[*Transport], help="link on which the ECU answers"
     )
@@ -39,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--fault",
         metavar="KIND=VALUE,…",
-        help="a bad link: loss, corrupt, garbage, delay_ms, split, silent_after_s",
+        help="a bad link: drop, corrupt, garbage (shares of answers), delay_ms, split (bytes), mute, unplug "
+        "(after so many seconds; unplug ends the command), negative (an address that is refused)",
     )
     parser.add_argument("--seconds", type=float, metavar="N", help="stop after N seconds of real time")
 
@@ -74,7 +75,7 @@ def run(options: argparse.Namespace) -> int:
         for key, value in served.source.items():
             print(f'{key} = "{value}"')
         print("\nCtrl-C stops.", flush=True)
-        stopping.wait(options.seconds)
+        stopping.wait(min(filter(None, (options.seconds, faults.unplug)), default=None))
     finally:
         served.stop()
     return 0

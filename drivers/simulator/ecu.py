@@ -31,10 +31,11 @@ class SimulatedEcu:
         request_id: int = 0x7E0,
         response_id: int = 0x7E8,
         reads_ram: bool = True,
+        refuses: int = -1,
         faults: LinkFaults = NO_FAULTS,
     ) -> None:
         self._bus = bus
-        self._answers = EcuAnswers(car, clock, reads_ram=reads_ram)
+        self._answers = EcuAnswers(car, clock, reads_ram=reads_ram, refuses=refuses)
         self.answer = self._answers.answer
         self._request_ids = (request_id, _FUNCTIONAL_ID)
         self._response_id = response_id

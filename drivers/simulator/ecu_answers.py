@@ -111,10 +111,11 @@ class EcuAnswers:
 
     The car sets off at the making of its ECU and is stepped up to the clock at each request, so
     nothing runs while nobody asks. ``reads_ram`` False is a stock ROM of a CAN Subaru: addresses in
-    memory are refused and the loop state is to be had from OBD PID 03 only.
+    memory are refused and the loop state is to be had from OBD PID 03 only. ``refuses`` is one more address
+    that is refused.
     """
 
-    def __init__(self, car: ShownCar, clock: Clock, *, reads_ram: bool = True) -> None:
+    def __init__(self, car: ShownCar, clock: Clock, *, reads_ram: bool = True, refuses: int = -1) -> None:
         self._car = car
         self._clock = clock
         self._origin_s = clock.now()
@@ -130,6 +131,7 @@ class EcuAnswers:
             self._memory[FUEL_LOOP_ADDRESSES[ECU_ID]] = ("fuel_loop", 0)
         # a tester asks the same again and again
         self._asked = lru_cache(_REMEMBERED)(ReadRequest.from_bytes)
+        self._refuses = refuses
         self._places = lru_cache(_REMEMBERED)(self._find)
 
     def answer(self, request: bytes) -> bytes:
@@ -178,7 +180,12 @@ class EcuAnswers:
 
     def _find(self, addresses: tuple[int, ...]) -> tuple[_Place | None, ...]:
         """Where each byte is; None for memory that may not be read."""
-        return tuple(self._memory.get(address, _EMPTY if address < _RAM else None) for address in addresses)
+        return tuple(
+            None
+            if address == self._refuses
+            else self._memory.get(address, _EMPTY if address < _RAM else None)
+            for address in addresses
+        )
 
     def _bytes_at(self, places: Sequence[_Place | None]) -> bytes:
         """The byte at each place, 0 where there is none, with the car as it is now."""

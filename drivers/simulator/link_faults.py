@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, replace
 
+from drivers.options import nearest
+
+_SHARES = frozenset({"drop", "corrupt", "garbage"})
+_SECONDS = frozenset({"mute", "unplug"})
+_ADDRESS = re.compile("[0-9A-Fa-f]{1,6}")
 _GARBAGE = b"\xff\x00\x80\xf0A9"
 
 
@@ -23,7 +29,7 @@ class LinkFaults:
     up to a prompt on an ELM327.
     """
 
-    loss: float = 0.0
+    drop: float = 0.0
     """Share of answers that are not sent."""
     corrupt: float = 0.0
     """Share of answers that arrive damaged, in a way that the link can show: with a changed byte where
@@ -35,40 +41,59 @@ class LinkFaults:
     """Time that every answer is late."""
     split: float = 0.0
     """Bytes per write; 0 leaves answers whole. A CAN frame always stays whole."""
-    silent_after_s: float = 0.0
-    """Time after which nothing is answered any more, as when the ignition is switched off; 0 is never."""
+    mute: float = 0.0
+    """Seconds after which nothing is answered any more, as when the ignition is switched off; 0 is never."""
+    unplug: float = 0.0
+    """Seconds after which the link itself is gone; 0 is never."""
+    negative: int = -1
+    """Address that the ECU refuses to read; -1 is none. Only SSM on CAN can refuse."""
     seed: float = 1.0
     """Draws which answers are met."""
 
     @property
     def any(self) -> bool:
-        return self != replace(NO_FAULTS, seed=self.seed)
+        """Whether any answer is met; an ECU that refuses or a link that goes away does nothing to answers."""
+        return self != replace(NO_FAULTS, seed=self.seed, unplug=self.unplug, negative=self.negative)
 
 
 NO_FAULTS = LinkFaults()
 
 
 def parse_faults(text: str) -> LinkFaults:
-    """Faults from ``KIND=VALUE,KIND=VALUE``, such as ``loss=0.2,delay_ms=40``.
+    """Faults from ``KIND=VALUE,KIND=VALUE``, such as ``drop=0.2,mute=10s,negative=FF9921``.
 
     Raises:
         LinkFaultError: no such kind, or a value that is no number or out of range.
     """
     known = [field.name for field in fields(LinkFaults)]
-    given: dict[str, float] = {}
+    given: dict[str, float | int] = {}
     for part in text.split(","):
         kind, _, words = part.strip().partition("=")
         if kind not in known:
-            raise LinkFaultError(f"no fault {kind!r}; known: {', '.join(known)}, each as KIND=VALUE")
-        highest = 1.0 if kind in {"loss", "corrupt", "garbage"} else 1e6
-        try:
-            value = float(words)
-        except ValueError:
-            value = -1.0
-        if not 0.0 <= value <= highest:
-            raise LinkFaultError(f"fault {kind}: met {words!r}, allowed are 0 to {highest:g}")
-        given[kind] = value
-    return LinkFaults(**given)
+            raise LinkFaultError(
+                f"no fault {kind!r}{nearest(kind, known)}; known: {', '.join(known)}, each as KIND=VALUE"
+            )
+        given[kind] = _address(words) if kind == "negative" else _number(kind, words)
+    return LinkFaults(**given)  # type: ignore[arg-type]  # the only whole number is the address
+
+
+def _number(kind: str, words: str) -> float:
+    highest = 1.0 if kind in _SHARES else 1e6
+    try:
+        value = float(words.removesuffix("s") if kind in _SECONDS else words)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value <= highest:
+        raise LinkFaultError(f"fault {kind}: met {words!r}, allowed are 0 to {highest:g}")
+    return value
+
+
+def _address(words: str) -> int:
+    if not _ADDRESS.fullmatch(words):
+        raise LinkFaultError(
+            f"fault negative: met {words!r}, allowed are up to 6 hexadecimal digits, such as FF9921"
+        )
+    return int(words, 16)
 
 
 class FaultyOutput:
@@ -104,11 +129,11 @@ class FaultyOutput:
 
     def _arrives(self) -> bool:
         faults = self._faults
-        if faults.silent_after_s and time.monotonic() - self._started_s > faults.silent_after_s:
+        if faults.mute and time.monotonic() - self._started_s > faults.mute:
             return False
         if faults.delay_ms:
             self._stopping.wait(faults.delay_ms / 1000.0)
-        return not self._met(faults.loss)
+        return not self._met(faults.drop)
 
     def _damaged(self, answer: bytes, is_text: bool) -> bytes:
         if not self._met(self._faults.corrupt):

@@ -46,15 +46,15 @@ def serve(transport: Transport, car: ShownCar, clock: Clock, faults: LinkFaults)
     if transport is Transport.UDP_MULTICAST:
         bus = open_bus("udp_multicast", MULTICAST_GROUP, 0)
         return _started(
-            SimulatedEcu(bus, car, clock, faults=faults),
+            SimulatedEcu(bus, car, clock, refuses=faults.negative, faults=faults),
             f"multicast group {MULTICAST_GROUP}",
             {"driver": "ssm-can", "interface": "udp_multicast", "channel": MULTICAST_GROUP},
         )
     port = PtyPort()
     if transport is Transport.SLCAN:
-        ecu = SimulatedEcu(SlcanAdapterBus(port, faults), car, clock)
+        ecu = SimulatedEcu(SlcanAdapterBus(port, faults), car, clock, refuses=faults.negative)
         return _started(ecu, port.path, {"driver": "ssm-can", "interface": "slcan", "channel": port.path})
-    answers = EcuAnswers(car, clock)
+    answers = EcuAnswers(car, clock, refuses=faults.negative)
     if transport is Transport.KLINE:
         return _started(
             KlineEcu(port, answers, faults=faults), port.path, {"driver": "ssm-kline", "port": port.path}
