@@ -9,7 +9,6 @@ was committed.
 from __future__ import annotations
 
 import asyncio
-import json
 import sqlite3
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
@@ -32,6 +31,7 @@ from daemon.store_rows import (
     session_row,
     table_row,
     table_text,
+    unsealed,
 )
 from daemon.store_snapshots import SnapshotTaker
 from daemon.store_writer import StoreWriter
@@ -44,6 +44,7 @@ _BUSY_S = 5.0
 _PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA wal_autocheckpoint = 256",
+    "PRAGMA cache_size = -512",  # KiB; the page cache of the system is as good
     "PRAGMA trusted_schema = OFF",
     "PRAGMA foreign_keys = ON",
 )
@@ -277,12 +278,12 @@ class Store(StoreReader):
         return current
 
     async def put_configured_table(self, table: MafTable) -> MafTable:
-        """Makes the table that the configuration names the current one, unless it named it last time too:
-        then the newest one stays, which may be one that the user has flashed and told of since."""
-        text = json.dumps(table_text(table))
-        if self._table is not None and await self.remembered("configured_table") == text:
+        """Makes the table that the configuration names the current one, unless it named it before: then the
+        newest one stays, which may be one that the user has flashed and told of since."""
+        volts, flow = table_text(table)
+        if self._table is not None and await self._was_configured(volts, flow):
             return self._table
-        self.write("INSERT OR REPLACE INTO meta VALUES ('configured_table', ?)", text)
+        self._write_sealed("configured_table", {"maf_v": volts, "flow_gs": flow})
         current = await self.put_table(table)
         await self._try_flush()
         return current
@@ -330,6 +331,7 @@ class Store(StoreReader):
         writer = self._writer
         return {
             "database": str(self.path),
+            "written_bytes": writer.written_bytes,
             "database_bytes": sum(_size(self.path, suffix) for suffix in ("", "-wal")),
             "commits": writer.commits,
             "last_commit_ms": None if writer.last_commit_s is None else writer.last_commit_s * 1e3,
@@ -340,6 +342,14 @@ class Store(StoreReader):
         }
 
     # ---- inside
+
+    async def _was_configured(self, volts: str, flow: str | None) -> bool:
+        """Whether a table was the configured one last time; where that is not known, whether it is kept."""
+        text = await self.remembered("configured_table")
+        noted = None if text is None else unsealed(text)
+        if noted is not None:
+            return noted == {"maf_v": volts, "flow_gs": flow}
+        return (volts, flow) in [table_text(kept) for kept in await self.tables()]
 
     def _write_sealed(self, key: str, values: Mapping[str, Any]) -> None:
         self.write("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, sealed(values))

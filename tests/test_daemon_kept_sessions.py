@@ -324,6 +324,28 @@ async def test_a_flashed_table_carries_on_and_a_restart_keeps_it(path: Path) -> 
         assert car.hub.pipeline.table.revision == 3, "a configuration that names another one means it"
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DELETE FROM meta WHERE key = 'configured_table'",
+        "UPDATE meta SET value = replace(value, '1', '2') WHERE key = 'configured_table'",
+    ],
+)
+async def test_a_flashed_table_stays_where_the_file_was_damaged(path: Path, damage: str) -> None:
+    assert TABLE.flow_gs is not None
+    async with kept(path) as car:
+        await car.hub.flash(MafTable("flashed", TABLE.maf_v, TABLE.flow_gs * 1.05))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(damage)
+    async with kept(path) as car:
+        assert car.hub.pipeline.table.name == "flashed"
+        assert [table.revision for table in await car.store.tables()] == [1, 2]
+    async with kept(path, MafTable("new", TABLE.maf_v, TABLE.flow_gs * 1.1)) as car:
+        assert car.hub.pipeline.table.revision == 3
+    async with kept(path) as car:
+        assert car.hub.pipeline.table.revision == 4, "back to the first one in the configuration"
+
+
 async def test_a_drive_with_a_table_without_flow_does_not_carry_over(path: Path) -> None:
     axis = MafTable("axis", TABLE.maf_v)
     async with kept(path, axis) as car:
