@@ -42,6 +42,7 @@ def _version() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns its exit status: 0 done, 1 the work failed, 2 wrong usage."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # our sums are small: more threads only cost memory
     _open_missing_streams()
     try:
         try:

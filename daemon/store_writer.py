@@ -23,6 +23,8 @@ STUCK_S = 10.0
 SAMPLES_RETRY_S = 30.0
 """After a full disk refused samples, cells alone are written for this long before samples are tried again."""
 
+_IO_ACCOUNT = Path("/proc/self/io")
+
 _INSERT_CHUNK = (
     "INSERT INTO sample_chunks (id, n, first_t_s, last_t_s, channels, data, crc32) "
     "VALUES (?, ?, ?, ?, ?, ?, ?)"
@@ -57,6 +59,8 @@ class StoreWriter:
         self.before_commit: Callable[[], None] = _nothing
         self.commits = 0
         self.last_commit_s: float | None = None
+        self.written_bytes: int | None = None
+        """What this program had the disk write since its start, without the file system's journal."""
         self.old_samples = SampleDropper(retention)
         self._notices: dict[str, StoreNotice] = {}
         self._connection = connection
@@ -196,6 +200,7 @@ class StoreWriter:
         self.next_chunk = next_chunk
         self.commits += 1
         self.last_commit_s = time.monotonic() - started_s
+        self.written_bytes = await asyncio.to_thread(_written_bytes)
 
     async def _transaction(self, taken: PendingWrites, rows: Rows) -> None:
         execute, executemany = self._connection.execute, self._connection.executemany
@@ -227,6 +232,14 @@ class StoreWriter:
 
     def _note(self, code: str, message: str) -> None:
         self._notices[code] = StoreNotice(code, message)
+
+
+def _written_bytes() -> int | None:
+    try:
+        lines = _IO_ACCOUNT.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None  # a kernel without this account
+    return next((int(line.split()[1]) for line in lines if line.startswith("write_bytes:")), None)
 
 
 def _settle(waiting: Iterable[asyncio.Future[None]], error: BaseException | None) -> None:

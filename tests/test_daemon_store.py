@@ -133,6 +133,7 @@ async def test_the_writer_commits_by_itself(path: Path) -> None:
         await store.flush()
         assert await store.counts(session) == {"accepted": 1}
         assert store.status()["commits"] >= 2
+        assert store.status()["written_bytes"] >= 0
 
 
 async def test_only_what_was_committed_can_be_read_and_nothing_waits_for_it(path: Path) -> None:
