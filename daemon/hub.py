@@ -83,6 +83,7 @@ class Hub:
         self._connected = False
         self._saved_epoch = self.pipeline.learned.epoch
         self._live: LiveReading | None = None
+        self._unread: SampleBatch | None = None
         self._snapshot = self.pipeline.snapshot()
         self._solved_s = -math.inf
         self._held_out: HeldOut | None = None
@@ -110,6 +111,7 @@ class Hub:
                 self._end_session()
             elif step is DriveStep.IDLE:
                 self._live = reading_of(samples, self.pipeline.table.maf_v, Verdict.RPM_RANGE)
+                self._unread = None
             else:
                 if step is DriveStep.BEGINS:
                     self._begin_session()
@@ -272,13 +274,18 @@ class Hub:
         return self._session
 
     def live(self) -> LiveReading | None:
-        """The newest sample, None before the first."""
+        """The newest sample, None before the first. Its verdict is only sought when somebody looks: that
+        costs more than all else that is done with a sample."""
+        if self._unread is not None:
+            verdict = self.pipeline.last_verdict or Verdict.ACCEPTED
+            self._live = reading_of(self._unread, self.pipeline.table.maf_v, verdict)
+            self._unread = None
         return self._live
 
     def status(self) -> Status:
         pulse = self._pulse
         quiet_s = pulse.nothing_accepted_s
-        why = why_not_counted(self.pipeline.last_verdict, self._live, self.settings.filters)
+        why = why_not_counted(self.pipeline.last_verdict, self.live(), self.settings.filters)
         if self._session is None and self._live is not None:
             why = ENGINE_OFF
         unhealthy_because = pulse.unhealthy_because
@@ -340,6 +347,7 @@ class Hub:
         self._minutes.begin(session)
         self._session = session
         self._live = None
+        self._unread = None
 
     def _end_session(self) -> None:
         session = self._session
@@ -357,8 +365,7 @@ class Hub:
         if self.settings.keep_samples:
             self._store.write_samples(self._session, samples)
         self._judged(self.pipeline.feed(samples))
-        verdict = self.pipeline.last_verdict or Verdict.ACCEPTED
-        self._live = reading_of(samples, self.pipeline.table.maf_v, verdict)
+        self._unread = samples
 
     def _judged(self, judged: Judged) -> None:
         self._minutes.add(judged)
