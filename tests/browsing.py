@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1366, "height": 900}
@@ -43,10 +43,16 @@ async def launched_browser() -> AsyncIterator[Browser]:
 
 @contextlib.asynccontextmanager
 async def opened(
-    browser: Browser, url: str, *, size: dict[str, int] = PHONE, scheme: Any = "dark"
+    browser: Browser,
+    url: str,
+    view: str = "drive",
+    *,
+    size: dict[str, int] = PHONE,
+    scheme: Any = "dark",
+    **context_options: Any,
 ) -> AsyncIterator[Page]:
-    """A page of its own; fails if it complained or asked another server for anything."""
-    context = await browser.new_context(viewport=size, color_scheme=scheme)
+    """A page of its own at one of its views; fails if it complained or asked another server for anything."""
+    context = await browser.new_context(viewport=size, color_scheme=scheme, **context_options)
     page = await context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -57,11 +63,38 @@ async def opened(
         lambda request: None if request.url.startswith(url) else complaints.append(f"asked {request.url}"),
     )
     try:
-        await page.goto(url)
+        await page.goto(f"{url}#{view}")
         yield page
         assert complaints == []
     finally:
         await context.close()
+
+
+async def go(page: Page, view: str) -> None:
+    """Opens another view by its tab, as a thumb does."""
+    await page.locator(f'#views a[href="#{view}"]').click()
+    await expect(page.locator("main")).to_have_attribute("data-view", view)
+
+
+async def hold(page: Page, name: str, held_ms: int) -> None:
+    """Keeps a button pressed for so long."""
+    await page.get_by_role("button", name=name).hover()
+    await page.mouse.down()
+    await page.wait_for_timeout(held_ms)
+    await page.mouse.up()
+
+
+async def too_wide(page: Page) -> list[str]:
+    """Elements that reach beyond the window, by the beginning of their markup."""
+    found: list[str] = await page.evaluate(
+        """() => [...document.querySelectorAll("body *")].filter((node) => {
+            const box = node.getBoundingClientRect();
+            return box.width > 1 && !node.closest("svg") && (box.right > innerWidth + 0.5 || box.left < -0.5);
+        }).map((node) => node.outerHTML.slice(0, 80))"""
+    )
+    if await page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+        found.append("the page is wider than the window")
+    return found
 
 
 def _is_complaint(message: Any) -> bool:

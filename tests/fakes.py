@@ -97,6 +97,7 @@ class FakeBoard:
         self.reading: LiveReading | None = live_reading(2.41)
         self.state = running_status(self.newest)
         self.commands: list[Command] = []
+        self.allowed_commands: tuple[str, ...] = ("reset", "pause", "resume")
         self.minutes: list[VerdictMinute] = []
         self.snapshot_calls = 0
         self._generation = 1
@@ -121,8 +122,9 @@ class FakeBoard:
         return self._generation
 
     async def command(self, command: Command) -> Mapping[str, Any]:
-        if command.name not in ("reset", "pause", "resume"):
-            raise CommandRefusedError(f"unknown command {command.name!r}; allowed: reset, pause, resume")
+        if command.name not in self.allowed_commands:
+            allowed = ", ".join(self.allowed_commands)
+            raise CommandRefusedError(f"unknown command {command.name!r}; allowed: {allowed}")
         self.commands.append(command)
         return {"done": command.name}
 
