@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from lowmaf.cells import BlockKey, CellSums
+from lowmaf.cells import BLOCK_S, BlockKey, CellSums
 from lowmaf.change_detection import GROUP_BLOCKS, ChangeWatch
 from lowmaf.estimate import Estimator, Evidence
 from lowmaf.levels import Reduced
@@ -106,6 +106,10 @@ class Learned:
     def counting(self, sums: CellSums) -> CellSums:
         """The part of sums inside the rolling window."""
         return sums.newest(self._window_s, self._window_drives) if self._has_window() else sums
+
+    def newest_blocks(self, sums: CellSums) -> CellSums:
+        """The counting ones of the newest :data:`KEPT_BLOCKS`, whatever else is still kept block by block."""
+        return self.counting(sums).newest(KEPT_BLOCKS * BLOCK_S, math.inf)
 
     def collapse_old(self) -> None:
         """Keeps the single blocks of the newest hours only: a block takes 7 kB, a year of driving 300 MB.

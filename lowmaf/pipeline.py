@@ -203,11 +203,12 @@ class Pipeline:
         return hits
 
     def held_out(self, sums: CellSums | None = None) -> HeldOut | None:
-        """Cross-validation on these sums, by default all that count. Takes several solves.
+        """Cross-validation on the newest hours of these sums, by default all. Takes several solves.
 
         Given a copy of the sums it may run in another thread.
         """
-        return self._estimator.held_out(self.learned.counting(self.learned.sums if sums is None else sums))
+        newest = self.learned.newest_blocks(self.learned.sums if sums is None else sums)
+        return self._estimator.held_out(newest)
 
     def snapshot(self, held_out: HeldOut | None = None) -> Snapshot:
         """The table as it stands; pass the held-out check if it was made."""
@@ -286,6 +287,11 @@ class Pipeline:
         for channel, name in self.filters.channels_needed().items():
             if channel not in batch.channels:
                 self._warn(f"filter_off_{name}", f"the source has no {channel}: the filter {name} is off")
+        if "fuel_loop" not in batch.channels:
+            self._warn(
+                "no_loop_state",
+                "the source does not say whether the fuel loop is closed: none of its samples can count",
+            )
 
     def _warn(self, code: str, message: str) -> None:
         self._stream_warnings.setdefault(code, DataWarning(code, message))

@@ -306,6 +306,7 @@ def test_old_hours_of_a_long_drive_are_collapsed_while_it_goes_on(monkeypatch: p
     assert len(untaken.take_changed_blocks()) == 660
     for name in ("correction_pct", "stderr_pct", "hits", "effective_hits"):
         np.testing.assert_array_equal(getattr(kept.snapshot(), name), getattr(whole.snapshot(), name))
+    assert kept.held_out() == untaken.held_out()
     without = kept.learned.sums.without([1])
     assert not without.total().row("hits").any()
     np.testing.assert_array_equal(
