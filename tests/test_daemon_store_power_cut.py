@@ -161,7 +161,7 @@ def disk(tmp_path: Path) -> Disk:
     return make_disk(tmp_path / "car", tmp_path / "shim")
 
 
-@pytest.mark.parametrize("number", [120, pytest.param(20_000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("number", [80, pytest.param(20_000, marks=pytest.mark.long)])
 def test_what_was_acknowledged_survives_a_lost_page_cache(tmp_path: Path, disk: Disk, number: int) -> None:
     write_on(disk, "FULL")
     after = tmp_path / "after"

@@ -329,7 +329,7 @@ async def test_recovering_samples_ends_with_the_time_for_it(
         assert "Older samples were left in the damaged file" in store.notices[0].message
 
 
-@pytest.mark.parametrize("rounds", [40, pytest.param(3000, marks=pytest.mark.long)])
+@pytest.mark.parametrize("rounds", [25, pytest.param(3000, marks=pytest.mark.long)])
 async def test_random_damage_never_makes_anything_wrong(path: Path, rounds: int) -> None:
     """Bits, sectors, pages, cuts, in the file and in its log; with snapshots nothing learned is ever lost."""
     whole = path.read_bytes()
