@@ -3,7 +3,7 @@
 The field's metadata is all there is to know about a key: checking, the example file and the
 reference are made from it. Metadata of numbers: ``unit``, ``meaning``, ``low``, ``high`` and, where
 a limit can be switched off, ``off``; of texts: ``meaning`` and, where only some words are allowed,
-``choices``.
+``choices``; ``may_be_empty`` says that no text will do.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ def _number(default: float, unit: str, meaning: str, low: float, high: float) ->
 
 
 def _text(default: str, meaning: str, choices: tuple[str, ...] = ()) -> Any:
-    return field(default=default, metadata={"meaning": meaning, "choices": choices})
+    return field(
+        default=default, metadata={"meaning": meaning, "choices": choices, "may_be_empty": not default}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +107,11 @@ class StorageSettings:
         200.0, "MB", "with less room on the disk samples are no longer kept; the table goes on", 0.0, 1e6
     )
     max_database_mb: float = field(
-        default=1000.0,
+        default=250.0,
         metadata={
             "unit": "MB",
             "meaning": "with a larger database the oldest samples are dropped (an hour takes about 4 MB); "
-            "what was learned from them stays",
+            "what was learned from them stays; all of it is checked at each start",
             "low": 10.0,
             "high": 1e6,
             "off": math.inf,

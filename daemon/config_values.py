@@ -87,7 +87,7 @@ def _text(value: Any, meta: Mapping[str, Any]) -> str:
         raise ValueProblemError(allowed(str, meta))
     if not isinstance(value, str):
         raise ValueProblemError("a text in quotes is needed")
-    if not value.strip():
+    if not value.strip() and not meta.get("may_be_empty"):
         raise ValueProblemError("an empty text is not allowed here")
     if not value.isprintable():
         raise ValueProblemError("a text on one line, without control characters, is needed")

@@ -12,7 +12,7 @@ from lowmaf.judge import Judge, Judged
 from lowmaf.learned import Learned
 from lowmaf.maf_table import MafTable
 from lowmaf.proposal import propose
-from lowmaf.samples import Floats, SampleBatch
+from lowmaf.samples import CHANNELS, Floats, SampleBatch
 from lowmaf.settings import CurveSettings
 from lowmaf.snapshot import DataWarning, HeldOut, SampleCounts, Snapshot
 from lowmaf.stream_statistics import StreamStatistics
@@ -286,7 +286,7 @@ class Pipeline:
     def _warn_of_undelivered(self, batch: SampleBatch) -> None:
         for channel, name in self.filters.channels_needed().items():
             if channel not in batch.channels:
-                self._warn(f"filter_off_{name}", f"the source has no {channel}: the filter {name} is off")
+                self._warn(f"filter_off_{name}", f"the source has no {CHANNELS[channel].words}: the filter {name} is off")
         if "fuel_loop" not in batch.channels:
             self._warn(
                 "no_loop_state",

@@ -112,3 +112,11 @@ def test_as_a_program_it_says_what_is_wrong_without_a_traceback(tmp_path: Path) 
     assert ended.returncode == 2
     assert ended.stdout == ""
     assert ended.stderr == f"lowmaf check: {tmp_path}/none.toml: no such file\n"
+
+
+def test_a_second_source_is_told(check) -> None:
+    status, out, _ = check(
+        "[source]\ndriver = 'ssm-can'\n[[second_source]]\ncontroller = 'aem'\nport = '/dev/wb'\n"
+    )
+    assert status == 0
+    assert "beside it  wideband aem on /dev/wb" in out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import math
 from collections.abc import AsyncGenerator
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from link_benches import can_bench
 from passive_links import controller
 from test_daemon_hub import MemoryStore, settings
 from test_drivers_wideband import ISP2, lambda_words, packet
@@ -25,7 +27,9 @@ from drivers.clock import WallClock
 from drivers.lambda_reading import LambdaReading, SensorState
 from drivers.registry import create_second
 from drivers.second_lambda import LambdaTimeline
+from drivers.simulator.link_faults import NO_FAULTS
 from drivers.wideband import TimedReading
+from lowmaf.samples import SampleBatch
 from web.board import Command
 from web.documents import status_document
 
@@ -170,3 +174,30 @@ def test_a_live_source_has_its_lambda_laid_over(tmp_path: Path) -> None:
     assert plan.second_source is not None
     assert plan.second_source[0].options.controller == "aem"
     assert type(plan.make_driver()).__name__ == "WithSecondLambda"
+
+
+async def test_two_real_links_give_samples_of_both(tmp_path: Path) -> None:
+    """An ECU on a CAN bus and a controller on a serial port, wired as the daemon wires them."""
+    with can_bench(NO_FAULTS) as bench, controller(lambda: ISP2) as device:
+        path = tmp_path / "car.toml"
+        options = "".join(f"{key} = {json.dumps(value)}\n" for key, value in bench.options.items())
+        path.write_text(
+            f"[source]\ndriver = 'ssm-can'\n{options}[[second_source]]\nport = '{device.port.path}'\n",
+            encoding="utf-8",
+        )
+        plan = plan_from(load_config(path, {}))
+        assert plan.second_source is not None
+        board = hub()
+        task = asyncio.create_task(SecondSource(*plan.second_source, board).run())
+        await until(board, "running", "measuring")
+        parts = []
+        async with asyncio.timeout(10.0), contextlib.aclosing(plan.make_driver().batches()) as batches:
+            async for batch in batches:
+                parts.append(batch)
+                if sum(map(len, parts)) >= 30:
+                    break
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    found = SampleBatch.concatenate(parts)
+    assert {"maf_v", "stft_pct", "lambda_"} <= found.delivered
+    assert set(found["lambda_"].tolist()) == {0.991}

@@ -181,6 +181,17 @@ def test_a_constant_trim_in_steady_flow_is_the_correction() -> None:
     assert np.isnan(snapshot.correction_pct[-1])
 
 
+def test_a_source_without_loop_state_counts_nothing_and_says_so() -> None:
+    """Never taken for closed loop: each sample is rejected, and a warning tells why."""
+    batch = drive(3)
+    without = SampleBatch(batch.t_s, {n: c for n, c in batch.channels.items() if n != "fuel_loop"})
+    for estimator in ("curve", "nearest"):
+        snapshot = run([without], estimator=estimator).snapshot()
+        assert snapshot.counts.accepted == 0
+        assert snapshot.counts.rejected["channel_missing"] == snapshot.counts.seen > 0
+        assert "no_loop_state" in [warning.code for warning in snapshot.warnings]
+
+
 def test_a_channel_that_never_comes_switches_its_filter_off_with_a_warning() -> None:
     batch = drive(3)
     without = SampleBatch(batch.t_s, {name: c for name, c in batch.channels.items() if name != "ect_c"})

@@ -15,6 +15,8 @@ from daemon.errors import UsageError
 from daemon.planning import plan_from
 from daemon.store_opening import check_place
 from daemon.store_records import StoreError
+from drivers.clock import WallClock
+from drivers.registry import create_second
 from lowmaf.filters import Filters
 from lowmaf.maf_table import MafTable
 
@@ -48,6 +50,9 @@ def _summary(config: Config, table: MafTable, *, database_exists: bool) -> Itera
     given = "".join(f", {name} {value}" for name, value in config.source.options.items())
     simulated = " (a SIMULATED car)" if config.source.driver == "simulator" else ""
     yield "source", f"{config.source.driver}{simulated}{given}"
+    if config.second_source is not None:
+        second = create_second(config.second_source.driver, config.second_source.options, WallClock())
+        yield "beside it", second.describe()
     flow = "corrections only" if table.flow_gs is None else f"to {table.flow_gs[-1]:.0f} g/s"
     span = f"{table.maf_v[0]:.2f} to {table.maf_v[-1]:.2f} V"
     yield "MAF table", f"{table.name}: {table.cells} cells, {span}, {flow}"
