@@ -12,10 +12,10 @@ from daemon.store import Store
 from daemon.store_records import Session
 from daemon.verdict_minutes import VerdictMinutes
 from lowmaf.cells import block_to_bytes
-from lowmaf.filters import FilterError, Filters
+from lowmaf.filters import Filters
 from lowmaf.maf_table import MafTable
 from lowmaf.pipeline import Pipeline
-from lowmaf.settings import CurveSettings, EstimatorSettingError
+from lowmaf.settings import CurveSettings
 
 
 class RebuildOutcome(StrEnum):
@@ -60,7 +60,7 @@ async def rebuild(store: Store, session: Session) -> Rebuilt:
         return _left(session, f"its MAF table (revision {session.maf_table_revision}) is not kept")
     try:
         pipeline = _pipeline(session, table)
-    except (FilterError, EstimatorSettingError, ValueError, TypeError) as error:
+    except (TypeError, ValueError) as error:
         return _left(session, f"its settings cannot be read: {error}")
     made = await _made(store, session.id, pipeline)
     if sum(made.counts.values()) != kept.samples:
