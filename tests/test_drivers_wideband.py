@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+import random
 import struct
 import threading
 import time
@@ -199,6 +200,30 @@ def test_any_bytes_give_a_plausible_value_or_none(data: bytes) -> None:
     for reading in readings:
         assert math.isnan(reading.lambda_) == (reading.state is not SensorState.MEASURING)
         assert math.isnan(reading.lambda_) or 0.2 <= reading.lambda_ <= 20.0
+
+
+@pytest.mark.parametrize("count", [2_000, pytest.param(400_000, marks=pytest.mark.long)])
+def test_mutated_streams_never_give_a_value_that_no_packet_held(count: int) -> None:
+    """A byte that is changed may change the value in its packet; it must not make one out of range."""
+    draw = random.Random(count)
+    packets = (
+        ISP2,
+        LM1,
+        packet(lambda_words(0.9), AUX, lambda_words(1.1)),
+        b"14.7\r\n",
+        b"1.0\tReady\tNo-errors\r",
+    )
+    innovate, second, aem = InnovateScanner(), InnovateScanner(2), AemScanner(14.7)
+    for _ in range(count):
+        data = bytearray(draw.choice(packets))
+        for _ in range(draw.randrange(3)):
+            data[draw.randrange(len(data))] = draw.randrange(256)
+        if draw.random() < 0.3:
+            del data[draw.randrange(len(data))]
+        for scanner in (innovate, second, aem):
+            for reading in scanner.feed(bytes(data)):
+                assert math.isnan(reading.lambda_) or 0.2 <= reading.lambda_ <= 20.0
+            assert len(scanner._rest) < 600
 
 
 # ---- links
