@@ -31,7 +31,9 @@ class VerdictMinutes:
         self._session = session
 
     def add(self, judged: Judged) -> None:
-        """Verdicts that became final."""
+        """Verdicts that became final; mostly there are none, for samples are judged in slices."""
+        if not judged.t_s.size:
+            return
         minutes = np.floor(judged.t_s / MINUTE_S).astype(np.int64)
         for minute in np.unique(minutes).tolist():
             counts = np.bincount(judged.verdicts[minutes == minute], minlength=len(Verdict))
