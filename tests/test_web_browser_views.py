@@ -78,7 +78,7 @@ async def test_a_cell_leads_to_its_history_and_samples(browser: Browser) -> None
         await expect(cell.locator(".samples li").first).to_contain_text("−0.5\u00a0%2000\u00a0rpm · drive 7")
         await page.screenshot(path=OUTPUT / "cell-phone.png", full_page=True)
         await cell.get_by_role("link", name="Cell above").click()
-        await expect(cell.locator("h2")).to_have_text("Cell at 2.52 V (22 of 54)")
+        await expect(cell.locator("h2")).to_have_text("Cell at 2.51 V (22 of 54)")
         await page.go_back()
         await page.go_back()
         await expect(page.locator("#table tbody tr").first).to_be_visible()
@@ -166,7 +166,7 @@ async def test_the_trail_of_cells_fades_behind_the_current_one(browser: Browser)
 
 async def shown_volts(page: Page) -> list[str]:
     """Numbers under the plot."""
-    texts = await page.locator('#curve .grid text[text-anchor="middle"]').all_inner_texts()
+    texts = await page.locator('#curve .grid text[text-anchor="middle"]').all_text_contents()
     return [text.strip() for text in texts]
 
 

@@ -57,7 +57,7 @@ export function build() {
       return; // it was changed meanwhile
     }
     if (!answer.ok) {
-      setText(outcome, answer.message);
+      setText(outcome, withoutRequest(answer.message));
       return;
     }
     previewed = asked;
@@ -89,6 +89,14 @@ export function render(view, board) {
   if (copied !== null) {
     setText(view.copied, `I flashed the table copied ${new Date(copied.at).toLocaleString([], { dateStyle: "short", timeStyle: "short" })}`);
   }
+}
+
+/**
+ * A refusal without what it says to programs: how a request has to look.
+ * @param {string} message
+ */
+function withoutRequest(message) {
+  return message.replace(/\. the body is [^]*$/, ".");
 }
 
 /** @param {any} body */
