@@ -27,6 +27,21 @@ SAMPLES_S = 3.0
 _ROOM_LEFT_BYTES = 50_000_000
 _LAST_KEY = (1 << 63) - 1
 
+_HIDDEN_LOSSES_MATTER = frozenset(
+    {
+        "meta",
+        "maf_tables",
+        "cell_locks",
+        "sessions",
+        "cell_blocks",
+        "verdict_counts",
+        "verdict_minutes",
+        "boots",
+    }
+)
+"""Damage may hide rows without a trace. What the table is made of is looked for in the snapshot all the same;
+of the rest that would only bring back what the user has deleted."""
+
 _WORDS: Mapping[str, str] = {
     "sessions": "drives",
     "cell_blocks": "blocks of learned cells",
@@ -124,7 +139,8 @@ class _Recovery:
             missing = damaged.incomplete
         sentences = [f"Recovered from it: {self._words(self._had)}."]
         before = self._had.copy()
-        snapshot = self._take_snapshot(learned, sessions_missing="sessions" in missing)
+        wanted = [table for table in learned if table in missing or table in _HIDDEN_LOSSES_MATTER]
+        snapshot = self._take_snapshot(wanted, sessions_missing="sessions" in missing)
         if added := self._had - before:
             sentences.append(f"Added from {snapshot}: {self._words(added)}.")
         if named := [words for table, words in _WORDS.items() if table in missing]:
@@ -180,8 +196,8 @@ class _Recovery:
     def _take_snapshot(self, learned: Iterable[str], *, sessions_missing: bool) -> str | None:
         """Adds what is not here from the newest snapshot that can be read; returns its name.
 
-        Damage may hide rows without a trace, so every table is looked at. A drive that is not here was
-        deleted by the user where nothing of it is left and the drives could all be read.
+        A drive that is not here was deleted by the user where nothing of it is left and the drives could all
+        be read.
         """
         left = self._copy.execute(
             "SELECT id FROM sessions UNION SELECT session FROM cell_blocks "
@@ -234,12 +250,11 @@ class _Recovery:
 
     def _keep_numbers_of_lost_tables(self) -> None:
         """What was learned with a lost MAF table must not count for the next that gets its number."""
-        used = self._copy.execute(
-            "SELECT maf_table_revision FROM sessions UNION SELECT maf_table_revision FROM cell_locks "
-            "EXCEPT SELECT revision FROM maf_tables"
-        ).fetchall()
-        for (revision,) in used:
-            if revision is not None:
+        naming = [table for table in self._tables if "maf_table_revision" in columns(self._copy, table)]
+        named = " UNION ".join(f"SELECT maf_table_revision FROM {table}" for table in naming)  # noqa: S608
+        known = {revision for (revision,) in self._copy.execute("SELECT revision FROM maf_tables")}
+        for (revision,) in self._copy.execute(named).fetchall():
+            if revision is not None and revision not in known:
                 wrong = checksum(revision, "[]", None) ^ 1  # readers leave the row out and say so
                 self._copy.execute(
                     "INSERT INTO maf_tables (revision, name, maf_v, crc32, created_wall_s) "
