@@ -7,14 +7,16 @@ import gc
 import math
 import resource
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
+from link_benches import Once
 from test_daemon_hub import MemoryStore, settings
 
 from daemon.hub import Hub
+from drivers.base import EcuSilentError
 from drivers.can_link import open_bus
 from drivers.clock import ScaledClock, WallClock
 from drivers.simulator.ecu import SimulatedEcu
@@ -64,6 +66,7 @@ class CountingEcu(SimulatedEcu):
             return answer(request)
 
         self.answer = counted
+        self.ignition_off = Once(self.stop)
 
 
 class ForgetfulStore(MemoryStore):
@@ -88,38 +91,45 @@ async def drive(hours: float, from_h: float) -> tuple[list[int], Hub, SsmCan, in
     ecu = CountingEcu(channel, clock)
     ecu.start()
     hub = Hub(settings(), ForgetfulStore())
-    driver = SsmCan({"interface": "virtual", "channel": channel, "rate_hz": RATE_HZ, "timeout_s": 5.0}, clock)
+    driver = SsmCan({"interface": "virtual", "channel": channel, "rate_hz": RATE_HZ, "timeout_s": 1.0}, clock)
     memory: list[int] = []
-    saved_s = 0.0
+    hub.source_connected(driver.name)
     try:
-        hub.source_connected(driver.name)
-        async with aclosing(driver.batches()) as batches:
-            async for batch in batches:
-                hub.take(batch)
-                if batch.t_s[-1] - saved_s >= 60.0:
-                    saved_s = float(batch.t_s[-1])
-                    hub.save()
-                driven_h = float(batch.t_s[-1]) / 3600.0
-                if driven_h >= from_h + len(memory) * (hours - from_h) / 10.0:
-                    hub.snapshot()
-                    memory.append(resident_bytes())
-                if driven_h >= hours:
-                    break
+        with pytest.raises(EcuSilentError):
+            await followed(driver, hub, memory, (from_h, hours), ecu.ignition_off)
     finally:
-        ecu.stop()
+        ecu.ignition_off()
     hub.source_ended()
     return memory, hub, driver, ecu.answered
+
+
+async def followed(
+    driver: SsmCan, hub: Hub, memory: list[int], span_h: tuple[float, float], end: Callable[[], None]
+) -> None:
+    from_h, hours = span_h
+    saved_s = 0.0
+    async with aclosing(driver.batches()) as batches:
+        async for batch in batches:
+            hub.take(batch)
+            driven_s = float(batch.t_s[-1])
+            if driven_s - saved_s >= 60.0:
+                saved_s = driven_s
+                hub.save()
+            if driven_s / 3600.0 >= from_h + len(memory) * (hours - from_h) / 10.0:
+                hub.snapshot()
+                memory.append(resident_bytes())
+            if driven_s / 3600.0 >= hours:
+                end()
 
 
 def accounted(hub: Hub, driver: SsmCan, answered: int) -> None:
     counts, link = hub.pipeline.counts(), driver.counts
     assert link.dropped_batches == 0
     assert counts.pending == 0
-    # samples that were read while the driver was told to end were not taken
-    assert 0 <= link.samples - counts.seen <= SPEED * RATE_HZ * 0.3
-    # identifying takes a few requests; what was asked last may have been answered to nobody
-    assert 0 <= answered - link.samples - link.bad_frames - link.refused <= 8
-    assert link.bad_frames == link.refused == link.unanswered == 0
+    assert link.samples == counts.seen
+    assert link.bad_frames == link.refused == 0
+    # identifying takes a few requests, and an answer may come too late
+    assert 0 <= answered - link.samples <= 8 + link.unanswered
 
 
 def grown(memory: list[int]) -> int:
@@ -129,8 +139,8 @@ def grown(memory: list[int]) -> int:
 async def test_minutes_at_high_speed() -> None:
     memory, hub, driver, answered = await drive(hours=0.025, from_h=0.015)
     accounted(hub, driver, answered)
-    assert hub.pipeline.counts().seen > 0.025 * 3600.0 * RATE_HZ * 0.5
-    assert grown(memory) <= 2 * GROWTH_BYTES
+    assert hub.pipeline.counts().seen > 100
+    assert grown(memory) <= 4 * GROWTH_BYTES
 
 
 @pytest.mark.long
