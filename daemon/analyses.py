@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import time
 import weakref
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -17,13 +18,12 @@ from typing import Any
 
 from daemon.analysis_documents import LOST, listed, output_of, pushed, with_output
 from daemon.analysis_orders import Defaults, runs_of
-from daemon.analysis_records import KeptRun
+from daemon.analysis_records import KeptRun, limits_of
 from daemon.analysis_settings import AnalysisSettings
 from daemon.analysis_store import AnalysisStore
 from daemon.store_records import StoreError
 from daemon.store_rows import json_text
 from daemon.uploads import Uploads
-from daemon.wall_clock import read_clock
 from daemon.webhook_hosts import HostForbiddenError
 from daemon.webhook_pusher import WebhookPusher
 from daemon.worker_process import WorkerFailedError, WorkerProcess, WorkerUnavailableError
@@ -136,16 +136,14 @@ class Analyses:
             order,
             self._defaults,
             maf_table_revision=None if table is None else table.revision,
-            asked_wall_s=read_clock().wall_s,
+            asked_wall_s=time.time(),
         )
         self._refuse_webhook(order.webhook_url)
         self._refuse_full(len(runs))
         self._acknowledging += len(runs)
-        self._kept.write_runs(runs)
         try:
-            await self._kept.flush()
+            await self._kept.keep_runs(runs)
         except StoreError as error:
-            self._kept.forget(runs)
             raise ServiceUnavailableError(f"nothing can be kept now: {error}", retry_after_s=30.0) from None
         finally:
             self._acknowledging -= len(runs)
@@ -319,7 +317,7 @@ class Analyses:
                 for log_id in kept.run.logs
             ],
             "estimator": kept.run.estimator,
-            "filters": json.loads(json_text(asdict(kept.run.filters))),
+            "filters": json.loads(json_text(limits_of(kept.run.filters))),
             "settings": asdict(self._defaults.curve),
             "table": {
                 "name": table.name,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import secrets
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from daemon.analysis_records import Run
@@ -66,8 +66,7 @@ def _estimator(asked: RunOrder, defaults: Defaults) -> str:
 def _filters(asked: RunOrder, defaults: Defaults) -> Filters:
     if asked.filters is None:
         return Filters.none()
-    given = Filters.from_pairs(f"{name}={_text(name, value)}" for name, value in asked.filters.items())
-    return replace(defaults.filters, **{name: getattr(given, name) for name in asked.filters})
+    return defaults.filters.changed(f"{name}={_text(name, limit)}" for name, limit in asked.filters.items())
 
 
 def _text(name: str, value: Any) -> str:

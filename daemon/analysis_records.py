@@ -7,7 +7,7 @@ import math
 import sqlite3
 import zlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from daemon.session_documents import moment
@@ -20,6 +20,8 @@ UPLOAD_COLUMNS = ("id", "name", "bytes", "recognised")
 
 ANALYSIS_COLUMNS = ("id", "logs", "estimator", "filters", "maf_table_revision", "webhook_url")
 """What the checksum of a row of ``analyses`` covers: what was asked for."""
+
+_FILTER_NAMES = tuple(spec.name for spec in fields(Filters))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +77,7 @@ class Run:
 
     def row(self) -> tuple[Any, ...]:
         """Values of a row of ``analyses``: what was asked for, when, and the checksum of the former."""
-        filters = json_text(asdict(self.filters))
+        filters = json_text(limits_of(self.filters))
         logs = json.dumps(self.logs)
         covered = (self.id, logs, self.estimator, filters, self.maf_table_revision, self.webhook_url)
         return (*covered, self.asked_wall_s, checksum(*covered))
@@ -131,6 +133,11 @@ class KeptRun:
         )
 
 
+def limits_of(filters: Filters) -> dict[str, Any]:
+    """Every filter's limit, by name."""
+    return {name: getattr(filters, name) for name in _FILTER_NAMES}
+
+
 def filters_of(limits: Mapping[str, Any]) -> Filters:
     """Filters as they were kept: infinities are texts there."""
     values: dict[str, Any] = {
@@ -155,5 +162,5 @@ def shown_limits(filters: Filters) -> dict[str, Any]:
     """Filters as JSON shows them: null is off."""
     return {
         name: None if isinstance(value, float) and math.isinf(value) else value
-        for name, value in asdict(filters).items()
+        for name, value in limits_of(filters).items()
     }

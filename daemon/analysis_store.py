@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from daemon.analysis_records import KeptRun, Run, UploadedLog, packed, unpacked
 from daemon.store import Store
+from daemon.store_records import StoreError
 from daemon.store_rows import checksum
 from lowmaf.maf_table import MafTable
 from web.analysis_desk import AnalysisStatus, PushState
@@ -21,6 +23,7 @@ _INSERT_RUNS = (
     "crc32, status, push) VALUES "
 )
 _RUN_VALUES = "(?, ?, ?, ?, ?, ?, ?, ?, 'unstarted', ?)"
+_RUNS_PER_STATEMENT = 500
 _END_RUN = "UPDATE analyses SET status = ?, error = ? WHERE number = ?"
 _PUT_PUSH = "INSERT INTO analysis_pushes VALUES (?, ?, ?, ?, ?)"
 _NEXT_PUSH = "SELECT * FROM analysis_pushes WHERE analysis = ? ORDER BY first_sequence LIMIT 1"
@@ -55,6 +58,9 @@ class AnalysisStore:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._new_runs: list[Run] = []
+        self._keeping: asyncio.Task[None] | None = None
+        self._table: MafTable | None = None
 
     async def flush(self) -> None:
         """Returns once everything that was written survives a power cut."""
@@ -66,8 +72,10 @@ class AnalysisStore:
 
     async def table(self, revision: int | None) -> MafTable | None:
         """The MAF table of a revision; None where there is none, or it was damaged."""
-        tables = await self._store.tables()
-        return next((table for table in tables if table.revision == revision), None)
+        if self._table is None or self._table.revision != revision:
+            tables = await self._store.tables()
+            self._table = next((table for table in tables if table.revision == revision), None)
+        return self._table
 
     # ---- uploaded logs
 
@@ -95,19 +103,36 @@ class AnalysisStore:
 
     # ---- runs
 
-    def write_runs(self, runs: Sequence[Run]) -> None:
-        """Keeps runs that were asked for, all in one statement."""
+    async def keep_runs(self, runs: Sequence[Run]) -> None:
+        """Returns once the runs survive a power cut; what many ask for at once is one commit.
+
+        Where that fails the runs are not kept.
+        """
+        self._new_runs += runs
+        if self._keeping is None:
+            self._keeping = asyncio.create_task(self._keep_new_runs())
+        await asyncio.shield(self._keeping)
+
+    async def _keep_new_runs(self) -> None:
+        await asyncio.sleep(0.0)  # those who ask in this same turn of the loop come along
+        self._keeping = None
+        runs, self._new_runs = self._new_runs, []
+        for begin in range(0, len(runs), _RUNS_PER_STATEMENT):
+            self._write_runs(runs[begin : begin + _RUNS_PER_STATEMENT])
+        try:
+            await self._store.flush()
+        except StoreError:
+            for run in runs:  # what waits to be written is written one day, and must then come to nothing
+                self._store.write("DELETE FROM analyses WHERE id = ?", run.id)
+            raise
+
+    def _write_runs(self, runs: Sequence[Run]) -> None:
         values = ", ".join([_RUN_VALUES] * len(runs))
         parameters: list[Any] = []
         for run in runs:
             push = PushState.NONE if run.webhook_url is None else PushState.PENDING
             parameters += [*run.row(), str(push)]
         self._store.write(_INSERT_RUNS + values, *parameters)
-
-    def forget(self, runs: Sequence[Run]) -> None:
-        """Takes back runs that could not be made durable."""
-        for run in runs:
-            self._store.write("DELETE FROM analyses WHERE id = ?", run.id)
 
     def write_end(self, number: int, status: AnalysisStatus, error: str | None, result: bytes | None) -> None:
         """Keeps how a run ended, and what it gave."""

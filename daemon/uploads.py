@@ -9,6 +9,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,6 @@ from daemon.analysis_settings import AnalysisSettings
 from daemon.analysis_store import AnalysisStore
 from daemon.store_copy import sync_folder
 from daemon.store_records import StoreError
-from daemon.wall_clock import read_clock
 from daemon.worker_process import WorkerFailedError, WorkerProcess, WorkerUnavailableError
 from web.log_shelf import LONGEST_LOG_NAME
 from web.service_errors import (
@@ -127,7 +127,7 @@ class Uploads:
                 name=name,
                 bytes=arriving.bytes,
                 recognised=recognised,
-                uploaded_wall_s=read_clock().wall_s,
+                uploaded_wall_s=time.time(),
             )
             self._kept.write_log(log)
             await self._kept.flush()

@@ -40,6 +40,7 @@ class _Delivery:
 
     ``under_way``: some of it is kept and will be sent; ``sent`` counts chunks of that which arrived.
     ``newest`` is interim output that came since. ``final_kept``: the last output is kept too.
+    ``durable``: what is kept is known to survive a power cut, and what arrived is no longer kept.
     """
 
     run_id: str
@@ -51,6 +52,7 @@ class _Delivery:
     sent: int = 0
     newest: bytes | None = None
     final_kept: bool = False
+    durable: bool = False
 
 
 class WebhookPusher:
@@ -88,7 +90,9 @@ class WebhookPusher:
             async with self._tasks:
                 for kept in await self._kept.to_be_pushed():
                     self.begin(kept)
-                    self._queue(self._deliveries[kept.run.id])
+                    delivery = self._deliveries[kept.run.id]
+                    delivery.durable = True
+                    self._queue(delivery)
                 await asyncio.Event().wait()
         finally:
             for queue in self._queues.values():
@@ -124,7 +128,10 @@ class WebhookPusher:
     def send_final(self, run_id: str) -> None:
         """The last output is durable."""
         delivery = self._deliveries.get(run_id)
-        if delivery is not None and not delivery.under_way:
+        if delivery is None:
+            return
+        delivery.durable = True
+        if not delivery.under_way:
             self._queue(delivery)
 
     # ---- inside
@@ -133,6 +140,7 @@ class WebhookPusher:
         chunks = chunk_count(output)
         self._kept.write_push(delivery.number, delivery.next_sequence, chunks, output, final=final)
         delivery.next_sequence += chunks
+        delivery.durable = False
 
     def _queue(self, delivery: _Delivery, delay_s: float = 0.0) -> None:
         delivery.under_way = True
@@ -149,7 +157,8 @@ class WebhookPusher:
     async def _send(self, delivery: _Delivery, sender: WebhookSender) -> None:
         """Sends what is under way of a run; queues it again where there is more, or it failed."""
         try:
-            await self._kept.flush()
+            if not delivery.durable:
+                await self._kept.flush()
             push = await self._kept.next_push(delivery.number)
         except StoreError as error:
             logger.debug("pushes wait for the database: %s", error)
@@ -168,7 +177,7 @@ class WebhookPusher:
             self._failed(delivery, error)
             return
         delivery.sent = 0
-        delivery.under_way = False
+        delivery.under_way = delivery.durable = False
         self._kept.write_delivered(delivery.number, push.first_sequence, final=push.final)
         if push.final:
             del self._deliveries[delivery.run_id]
