@@ -49,6 +49,13 @@ def test_every_panel_is_built_rendered_and_stands_in_a_view(path: Path) -> None:
     assert re.search(rf"\b{imported[1]}\b", columns)
 
 
+def test_every_module_is_asked_for_at_once() -> None:
+    """A module that is only found in another costs the phone one more way to the Pi and back."""
+    page = (STATIC / "index.html").read_text(encoding="utf-8")
+    modules = {short(path) for path in SCRIPTS} - {"theme.js", "app.js"}
+    assert set(re.findall(r'rel="modulepreload" href="/static/([\w/]+\.js)"', page)) == modules
+
+
 def test_every_sheet_is_loaded() -> None:
     page = (STATIC / "index.html").read_text(encoding="utf-8")
     sheets = {path.name for path in STATIC.glob("*.css")}

@@ -53,11 +53,17 @@ async function understood(response) {
  * @returns {Promise<Failure>}
  */
 async function failure(response) {
-  const { status } = response;
-  const found = await response.json().then(
-    (/** @type {any} */ document) => document.error ?? {},
-    () => ({}),
-  );
+  const document = await response.json().catch(() => null);
+  return refusal(response.status, document);
+}
+
+/**
+ * @param {number} status
+ * @param {any} said the error document, null where there is none
+ * @returns {Failure}
+ */
+export function refusal(status, said) {
+  const found = said?.error ?? {};
   const message = found.message ?? `The daemon refused this (${status}).`;
   const foreign = found.code === "origin_not_allowed" || found.code === "host_not_allowed";
   if (status === 401 || (status === 403 && !foreign)) {

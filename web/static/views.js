@@ -15,6 +15,7 @@
  */
 
 import * as after from "./panels/after.js";
+import * as analyses from "./panels/analyses.js";
 import * as cell from "./panels/cell.js";
 import * as checks from "./panels/checks.js";
 import * as control from "./panels/control.js";
@@ -32,6 +33,7 @@ import * as source from "./panels/source.js";
 import * as table from "./panels/table.js";
 import * as take from "./panels/take.js";
 import * as truth from "./panels/truth.js";
+import * as uploads from "./panels/uploads.js";
 import * as verdicts from "./panels/verdicts.js";
 import * as warnings from "./panels/warnings.js";
 import * as whatIf from "./panels/what_if.js";
@@ -59,7 +61,7 @@ export const VIEWS = [
     icon: "M13 3 6 13.5h5L10 21l8-11h-5.5z",
     columns: [[checks, take], [control, flashed, after]],
   },
-  { id: "drives", title: "Drives", icon: "M6 4h9l3 3v13H6zM9 11h6M9 15h6", columns: [[drives]] },
+  { id: "drives", title: "Drives", icon: "M6 4h9l3 3v13H6zM9 11h6M9 15h6", columns: [[drives], [uploads, analyses]] },
   {
     id: "settings",
     title: "Setup",

@@ -24,7 +24,7 @@ const STATES = {
 export function build(board) {
   const value = el("p.figure");
   const facts = el("dl.facts");
-  const picture = svg("svg", { role: "img", viewBox: `0 0 ${SIZE.width} ${SIZE.height}` });
+  const picture = svg("svg", { role: "img", "aria-label": "Nothing is drawn yet", viewBox: `0 0 ${SIZE.width} ${SIZE.height}` });
   const history = el("div.plot.history", {}, picture);
   const historyWords = el("p.soft");
   const samples = el("ul.samples");

@@ -36,7 +36,7 @@ export function build() {
   const opening = svg("rect");
   const cursor = svg("line", { class: "cursor" });
   const clip = svg("clipPath", { id: "curve-clip" }, opening);
-  const picture = svg("svg", { role: "img" }, svg("defs", {}, clip), grid, svg("g", { "clip-path": "url(#curve-clip)" }, data), cursor);
+  const picture = svg("svg", { role: "img", "aria-label": "Nothing is drawn yet" }, svg("defs", {}, clip), grid, svg("g", { "clip-path": "url(#curve-clip)" }, data), cursor);
   const holder = el("div.plot.zooms", { tabindex: "0", role: "group", "aria-label": "Plot; + and − enlarge, arrows move" }, picture);
   const modes = el("div.choices", { role: "group", "aria-label": "What is drawn" });
   const legend = el("ul.legend", {}, ...KEYS.map(([kind, words, of]) => key(kind, words, of)));

@@ -3,6 +3,7 @@
 import { get } from "../api.js";
 import { el, section, setText } from "../dom.js";
 import { count, duration, fixed, UNKNOWN } from "../format.js";
+import { isOffered } from "../offers.js";
 import { temperature } from "../units.js";
 
 const REFRESH_MS = 10_000;
@@ -34,6 +35,9 @@ export function render(view, board) {
   if (now - view.askedAt >= REFRESH_MS) {
     view.askedAt = now;
     void fetchMachine(view);
+    void isOffered("diagnosis").then((offered) => {
+      view.diagnosis.hidden = !offered;
+    });
   }
   const well = status.healthy && !board.stale;
   setText(view.verdict, well ? "✓ Everything moves" : `▲ ${board.stale ? "No data from the daemon" : (status.unhealthy_because ?? "Trouble")}`);
@@ -79,6 +83,5 @@ async function fetchMachine(view) {
   const answer = await get("/api/v1/settings");
   if (answer.ok) {
     view.machine = answer.body.machine;
-    view.diagnosis.hidden = !answer.body.offers.includes("diagnosis");
   }
 }

@@ -15,7 +15,7 @@ export function build() {
   const bars = svg("g");
   const picture = svg(
     "svg",
-    { viewBox: `0 0 ${SIZE.width} ${SIZE.height}`, role: "img", preserveAspectRatio: "none" },
+    { viewBox: `0 0 ${SIZE.width} ${SIZE.height}`, role: "img", "aria-label": "Nothing is drawn yet", preserveAspectRatio: "none" },
     bars,
   );
   const legend = el("ul.legend.reasons-legend");

@@ -19,7 +19,7 @@ const LOADS = [
 
 export function build() {
   const words = el("p.words");
-  const strip = el("div.strip", { role: "img" });
+  const strip = el("div.strip", { role: "img", "aria-label": "No table yet" });
   const place = el("p.place");
   const detail = el("p.detail");
   const steer = el("p.steer");
