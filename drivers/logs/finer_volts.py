@@ -81,6 +81,9 @@ class FinerVolts:
             if decided:
                 yield self._finer(batch)
                 continue
+            if not waiting and not batch.channels.keys() >= set(_BOTH):
+                yield batch  # nothing to compare: a log without g/s is not held back until its end
+                continue
             waiting.append(batch)
             looked_at += int(np.count_nonzero(_known(batch)))
             if looked_at >= LOOKED_AT:
