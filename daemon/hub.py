@@ -110,7 +110,7 @@ class Hub:
             if step is DriveStep.ENDS:
                 self._end_session()
             elif step is DriveStep.IDLE:
-                self._live = reading_of(samples, self.pipeline.table.maf_v, Verdict.RPM_RANGE)
+                self._live = reading_of(samples, self.pipeline.table, Verdict.RPM_RANGE)
                 self._unread = None
             else:
                 if step is DriveStep.BEGINS:
@@ -278,7 +278,7 @@ class Hub:
         costs more than all else that is done with a sample."""
         if self._unread is not None:
             verdict = self.pipeline.last_verdict or Verdict.ACCEPTED
-            self._live = reading_of(self._unread, self.pipeline.table.maf_v, verdict)
+            self._live = reading_of(self._unread, self.pipeline.table, verdict)
             self._unread = None
         return self._live
 

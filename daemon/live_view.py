@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from lowmaf.maf_table import MafTable
 from lowmaf.samples import Floats, SampleBatch
 from lowmaf.snapshot import Snapshot
 from lowmaf.verdicts import Verdict
@@ -19,11 +20,16 @@ TruthSource = Callable[[], tuple[Floats, Floats]]
 """Of the simulated car: right correction per cell (k,), %, and seconds of closed loop per cell (k,)."""
 
 
-def reading_of(batch: SampleBatch, axis_v: Floats, verdict: Verdict) -> LiveReading:
-    """The newest of some samples, with its provisional verdict; ``axis_v`` (k,) are the cells' volts."""
+def reading_of(batch: SampleBatch, table: MafTable, verdict: Verdict) -> LiveReading:
+    """The newest of some samples, with its provisional verdict.
+
+    Where a source has flow but no voltage, it is the voltage at which the table gives that flow.
+    """
     values = {name: float(column[-1]) for name, column in batch.channels.items()}
+    if "maf_v" not in values and "maf_gs" in values and table.flow_gs is not None:
+        values["maf_v"] = float(table.voltage_at(batch["maf_gs"][-1:])[0])
     maf_v = values.get("maf_v", math.nan)
-    cell = int(np.abs(axis_v - maf_v).argmin()) if math.isfinite(maf_v) else None
+    cell = int(np.abs(table.maf_v - maf_v).argmin()) if math.isfinite(maf_v) else None
     return LiveReading(float(batch.t_s[-1]), values, cell, verdict.label, provisional=True)
 
 
