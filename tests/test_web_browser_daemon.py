@@ -160,3 +160,22 @@ async def test_every_view_of_a_real_cars_log(browser: Browser, shared_logs: Path
         await expect(page.locator("#truth")).to_be_hidden()
         await every_view_shows_what_was_learned(page, "real")
         await expect(page.locator("#source .facts")).to_contain_text("replay")
+        await go(page, "drives")
+        await a_log_is_sent_and_looked_at(page, shared_logs / "cobb" / "accessport_cp1252.csv")
+
+
+async def a_log_is_sent_and_looked_at(page: Page, log: Path) -> None:
+    outcome = page.locator("#uploads .outcome")
+    await page.locator("#upload-file").set_input_files(
+        {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no log at all\n"}
+    )
+    await expect(outcome).to_contain_text("notes.txt: ")
+    await expect(page.locator("#uploads .drives > li")).to_have_count(0)
+    await page.locator("#upload-file").set_input_files(log)
+    await expect(outcome).to_contain_text(f"{log.name} is here.", timeout=20_000)
+    row = page.locator("#uploads .drives > li")
+    await expect(row).to_contain_text("2.1\u00a0MB · format cobb", timeout=8000)
+    await row.get_by_role("button", name="Make its table").click()
+    run = page.locator("#analyses .drives > li")
+    await expect(run).to_contain_text("completed", timeout=30_000)
+    await expect(run).to_contain_text(re.compile(r"samples counted, \d+ of \d+ cells measured"))

@@ -21,6 +21,7 @@ import * as checks from "./panels/checks.js";
 import * as control from "./panels/control.js";
 import * as curve from "./panels/curve.js";
 import * as drives from "./panels/drives.js";
+import * as effect from "./panels/effect.js";
 import * as flashed from "./panels/flashed.js";
 import * as health from "./panels/health.js";
 import * as limits from "./panels/limits.js";
@@ -59,7 +60,7 @@ export const VIEWS = [
     id: "flash",
     title: "Flash",
     icon: "M13 3 6 13.5h5L10 21l8-11h-5.5z",
-    columns: [[checks, take], [control, flashed, after]],
+    columns: [[checks, take, effect], [control, flashed, after]],
   },
   { id: "drives", title: "Drives", icon: "M6 4h9l3 3v13H6zM9 11h6M9 15h6", columns: [[drives], [uploads, analyses]] },
   {

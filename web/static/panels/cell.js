@@ -213,7 +213,7 @@ function draw(picture, steps) {
     svg("path", { class: "band", d: area(edge(1), edge(0)) }),
     svg("path", { class: "estimate", d: line(points) }),
     ...points.map(([cx, cy]) => svg("circle", { class: "dot", cx, cy, r: 3 })),
-    svg("text", { x: SIZE.left, y: SIZE.height - 8 }, "correction in %, over what was driven →"),
+    svg("text", { x: SIZE.left, y: SIZE.height - 8 }, "%, over what was driven"),
   );
   picture.setAttribute("aria-label", `Correction of this cell over what was driven: ${historyWords(/** @type {any} */ (steps))}`);
 }

@@ -1,11 +1,9 @@
-/** May this table be flashed? Every check in words, and what a flash will do to the car. */
+/** May this table be flashed? Every check in words. */
 
 import { el, section, setText } from "../dom.js";
 import { fixed, signed } from "../format.js";
+import { changesOf, STEP_PCT } from "../proposal.js";
 import { GLYPHS } from "./table.js";
-
-/** A cell moves at most this much per flash, %. */
-const STEP_PCT = 10;
 
 /** @typedef {{passed: boolean | null, words: string}} Check  null: not a check but something to know */
 
@@ -15,16 +13,7 @@ const SIMULATED = { passed: false, words: "The car is SIMULATED: this table is f
 export function build() {
   const verdict = el("p.figure", { role: "status" });
   const list = el("ul.checks");
-  const effect = el("ul.checks");
-  const root = section(
-    "checks",
-    "Is it fit to be flashed?",
-    verdict,
-    list,
-    el("h3", {}, "What it does to the car"),
-    effect,
-  );
-  return { root, verdict, list, effect, shown: "" };
+  return { root: section("checks", "Is it fit to be flashed?", verdict, list), verdict, list, shown: "" };
 }
 
 /**
@@ -38,15 +27,16 @@ export function render(view, board) {
     return;
   }
   const checks = checksOf(table);
-  const open = checks.filter((check) => check.passed === false).length;
-  setText(view.verdict, open === 0 ? "✓ Ready to flash" : `✕ Not yet: ${open} ${open === 1 ? "check is" : "checks are"} open`);
+  const open = checks.filter((check) => !check.passed).length;
+  const staged = stages(table);
+  const ready = staged.length === 0 ? "✓ Ready to flash" : "✓ Ready to flash, in stages";
+  setText(view.verdict, open === 0 ? ready : `✕ Not yet: ${open} ${open === 1 ? "check is" : "checks are"} open`);
   view.verdict.dataset.tone = open === 0 ? "good" : "wait";
-  const effects = [...(board.simulated ? [SIMULATED] : []), ...effectsOf(table)];
-  const shown = JSON.stringify([checks, effects]);
+  const all = [...(board.simulated ? [SIMULATED] : []), ...staged, ...checks];
+  const shown = JSON.stringify(all);
   if (shown !== view.shown) {
     view.shown = shown;
-    view.list.replaceChildren(...checks.map(item));
-    view.effect.replaceChildren(...effects.map(item));
+    view.list.replaceChildren(...all.map(checkItem));
   }
 }
 
@@ -80,53 +70,25 @@ function heldOutWords(found) {
 }
 
 /**
+ * A warning where cells want more than one flash may give.
  * @param {import("../board.js").Table} table
  * @returns {Check[]}
  */
-function effectsOf({ cells }) {
-  const changes = cells
-    .filter((cell) => cell.flow_gs && cell.proposed_gs !== null && cell.proposed_gs !== cell.flow_gs)
-    .map((cell) => ({
-      maf_v: cell.maf_v,
-      percent: (100 * (/** @type {number} */ (cell.proposed_gs) - /** @type {number} */ (cell.flow_gs))) / /** @type {number} */ (cell.flow_gs),
-      wanted: cell.correction_pct ?? 0,
-    }));
-  /** @type {Check[]} */
-  const effects = [];
-  const far = changes.filter((change) => Math.abs(change.wanted) > STEP_PCT);
-  if (far.length > 0) {
-    const largest = far.reduce((one, other) => (Math.abs(other.wanted) > Math.abs(one.wanted) ? other : one));
-    effects.push({
-      passed: false,
-      words:
-        `BIG CHANGE: ${far.length} ${far.length === 1 ? "cell wants" : "cells want"} more than ±${STEP_PCT} % ` +
-        `(${signed(largest.wanted, 1)} % at ${fixed(largest.maf_v, 2)} V). This table goes ${STEP_PCT} % of the way at most. ` +
-        "Flash in stages: this one, drive again, then the next. Look for an air leak or a wrong table first.",
-    });
+function stages(table) {
+  const far = changesOf(table).filter((change) => Math.abs(change.wanted) > STEP_PCT);
+  if (far.length === 0) {
+    return [];
   }
-  const lower = changes.filter((change) => change.percent < 0);
-  if (lower.length > 0) {
-    const most = lower.reduce((one, other) => (other.percent < one.percent ? other : one));
-    effects.push({
-      passed: null,
-      words:
-        `It lowers the curve in ${lower.length} ${lower.length === 1 ? "cell" : "cells"}, most at ${fixed(most.maf_v, 2)} V ` +
-        `(${signed(most.percent, 1)} %). A lower curve means less calculated load, and so more timing and boost: ` +
-        "check for knock on the next drive.",
-    });
-  }
-  const higher = changes.length - lower.length;
-  if (higher > 0) {
-    effects.push({ passed: null, words: `It raises the curve in ${higher} ${higher === 1 ? "cell" : "cells"}: more fuel, more calculated load.` });
-  }
-  if (changes.length === 0) {
-    effects.push({ passed: null, words: "Nothing: no cell moves." });
-  }
-  return effects;
+  const largest = far.reduce((one, other) => (Math.abs(other.wanted) > Math.abs(one.wanted) ? other : one));
+  const words =
+    `BIG CHANGE: ${far.length} ${far.length === 1 ? "cell wants" : "cells want"} more than ±${STEP_PCT} % ` +
+    `(${signed(largest.wanted, 1)} % at ${fixed(largest.maf_v, 2)} V). This table goes ${STEP_PCT} % of the way at most. ` +
+    "Flash in stages: this one, drive again, then the next. Look for an air leak or a wrong table first.";
+  return [{ passed: false, words }];
 }
 
 /** @param {Check} check */
-function item({ passed, words }) {
+export function checkItem({ passed, words }) {
   const [kind, glyph, name] = passed === null ? ["note", "•", ""] : passed ? ["passed", "✓", "passed: "] : ["open", "▲", "open: "];
   return el(
     `li.${kind}`,

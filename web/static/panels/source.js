@@ -6,7 +6,8 @@ import { duration, fixed, UNKNOWN } from "../format.js";
 export function build() {
   const facts = el("dl.facts");
   const history = el("ul.history");
-  const root = section("source", "Source", facts, el("h3", {}, "What the link went through"), history);
+  const elsewhere = el("p.soft", {}, "Another MAF table in the ECU? ", el("a", { href: "#flash" }, "Paste it under Flash."));
+  const root = section("source", "Source", facts, elsewhere, el("h3", {}, "What the link went through"), history);
   return { root, facts, history, shown: "", passed: "" };
 }
 
@@ -25,7 +26,7 @@ export function render(view, board) {
     ["Link", `${link.state}: ${link.words}`],
     ...(status.second_link === null ? [] : [["Second source", `${status.second_link.driver}, ${status.second_link.state}: ${status.second_link.words}`]]),
     ["Samples", status.sample_rate_hz === null ? UNKNOWN : `${fixed(status.sample_rate_hz, 1)} per second`],
-    ["Reconnected", `${link.reconnects} times`],
+    ["Reconnects", String(link.reconnects)],
     ["Drive", status.session === null ? "none goes on" : `number ${status.session}`],
     ["MAF table", table === null ? UNKNOWN : `${table.maf_table.name}, revision ${table.maf_table.revision}`],
     ["Estimator", table === null ? UNKNOWN : `${table.estimator}, epoch ${table.epoch}`],
