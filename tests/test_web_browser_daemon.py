@@ -82,6 +82,8 @@ async def every_view_shows_what_was_learned(page: Page, name: str) -> None:
     """Goes through all views and asserts what each says of this car."""
     await expect(page.locator('[data-channel="maf_v"] b')).to_have_text(re.compile(r"^\d\.\d\d$"))
     await expect(page.locator("#progress .words")).to_have_text(re.compile(r"[1-9]\d* of \d+ cells measured"))
+    assert await page.locator("main img").count() == 0
+    assert await page.evaluate("window.hacked") is None
     assert await too_wide(page) == []
     await page.screenshot(path=OUTPUT / f"{name}-drive.png")
     await go(page, "table")
@@ -171,11 +173,17 @@ async def a_log_is_sent_and_looked_at(page: Page, log: Path) -> None:
     )
     await expect(outcome).to_contain_text("notes.txt: ")
     await expect(page.locator("#uploads .drives > li")).to_have_count(0)
-    await page.locator("#upload-file").set_input_files(log)
-    await expect(outcome).to_contain_text(f"{log.name} is here.", timeout=20_000)
+    hostile = '<img src=x onerror="window.hacked=1">.csv'
+    await page.locator("#upload-file").set_input_files(
+        {"name": hostile, "mimeType": "text/csv", "buffer": log.read_bytes()}
+    )
+    await expect(outcome).to_contain_text(f"{hostile} is here.", timeout=20_000)
     row = page.locator("#uploads .drives > li")
+    await expect(row.locator("b")).to_have_text(hostile)
     await expect(row).to_contain_text("2.1\u00a0MB · format cobb", timeout=8000)
     await row.get_by_role("button", name="Make its table").click()
     run = page.locator("#analyses .drives > li")
     await expect(run).to_contain_text("completed", timeout=30_000)
     await expect(run).to_contain_text(re.compile(r"samples counted, \d+ of \d+ cells measured"))
+    assert await page.locator("main img").count() == 0
+    assert await page.evaluate("window.hacked") is None
