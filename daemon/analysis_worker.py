@@ -147,7 +147,8 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever prints does not get between the frames
-    serve(sys.stdin.buffer, answers)
+    with contextlib.suppress(BrokenPipeError):  # the daemon is gone: nobody waits for the answer
+        serve(sys.stdin.buffer, answers)
 
 
 if __name__ == "__main__":

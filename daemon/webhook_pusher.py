@@ -91,7 +91,7 @@ class WebhookPusher:
                 for kept in await self._kept.to_be_pushed():
                     self.begin(kept)
                     delivery = self._deliveries[kept.run.id]
-                    delivery.durable = True
+                    delivery.durable, delivery.final_kept = True, kept.status.ended
                     self._queue(delivery)
                 await asyncio.Event().wait()
         finally:

@@ -41,6 +41,7 @@ class WorkerProcess:
     def __init__(self, memory_bytes: int) -> None:
         self._memory_bytes = memory_bytes
         self._process: asyncio.subprocess.Process | None = None
+        self._killed = False
         self._idle: asyncio.TimerHandle | None = None
 
     async def work(self, job: Mapping[str, Any], limit_s: float) -> AsyncGenerator[Frame]:
@@ -75,19 +76,21 @@ class WorkerProcess:
             if done:
                 self._idle = asyncio.get_running_loop().call_later(IDLE_S, self._kill)
             else:
-                self._kill()
+                await self.close()
 
     async def close(self) -> None:
         """Ends the process."""
-        process = self._process
         self._kill()
-        if process is not None:
-            await process.wait()
+        if self._process is not None:
+            await self._process.wait()
 
     async def _started(self) -> asyncio.subprocess.Process:
         if self._idle is not None:
             self._idle.cancel()
+        if self._process is not None and self._killed:
+            await self._process.wait()
         if self._process is None or self._process.returncode is not None:
+            self._killed = False
             try:
                 self._process = await asyncio.create_subprocess_exec(
                     sys.executable,
@@ -111,10 +114,12 @@ class WorkerProcess:
         return f"the process that worked on it was ended by {signal.Signals(-status).name}"
 
     def _kill(self) -> None:
-        process, self._process = self._process, None
-        if process is not None and process.returncode is None:
+        if self._idle is not None:
+            self._idle.cancel()
+        self._killed = True
+        if self._process is not None and self._process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
-                process.kill()
+                self._process.kill()
 
 
 async def _frame(answers: asyncio.StreamReader) -> Frame:

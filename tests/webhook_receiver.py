@@ -83,6 +83,8 @@ async def receiving(behaviour: Behaviour = takes_all) -> AsyncIterator[tuple[str
                     break
                 writer.write(answer)
                 await writer.drain()
+                if b"connection: close" in answer:
+                    break
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
