@@ -42,6 +42,9 @@ _HIDDEN_LOSSES_MATTER = frozenset(
 """Damage may hide rows without a trace. What the table is made of is looked for in the snapshot all the same;
 of the rest that would only bring back what the user has deleted."""
 
+_NEVER_BROUGHT_BACK = frozenset({"devices"})
+"""Who was revoked since the snapshot must not be let in again; who is lost is paired again."""
+
 _WORDS: Mapping[str, str] = {
     "sessions": "drives",
     "cell_blocks": "blocks of learned cells",
@@ -140,6 +143,7 @@ class _Recovery:
         sentences = [f"Recovered from it: {self._words(self._had)}."]
         before = self._had.copy()
         wanted = [table for table in learned if table in missing or table in _HIDDEN_LOSSES_MATTER]
+        wanted = [table for table in wanted if table not in _NEVER_BROUGHT_BACK]
         snapshot = self._take_snapshot(wanted, sessions_missing="sessions" in missing)
         if added := self._had - before:
             sentences.append(f"Added from {snapshot}: {self._words(added)}.")

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from daemon.analysis_records import ANALYSIS_COLUMNS, UPLOAD_COLUMNS
+from daemon.device_records import DEVICE_COLUMNS
 from daemon.store_copy import columns, tables
 from daemon.store_rows import SEALED_KEYS, SESSION_COLUMNS, checksum, unsealed
 
@@ -29,6 +30,7 @@ _CHECKED: Mapping[str, tuple[str, ...]] = {
     "analyses": ANALYSIS_COLUMNS,
     "analysis_tables": ("analysis", "document"),
     "analysis_pushes": ("analysis", "first_sequence", "final", "body"),
+    "devices": DEVICE_COLUMNS,
 }
 """What the checksum of a row covers, for the tables that have one."""
 

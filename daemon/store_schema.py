@@ -169,7 +169,21 @@ CREATE TABLE analysis_pushes (
 ) STRICT, WITHOUT ROWID;
 """
 
-_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
+_VERSION_4 = """
+CREATE TABLE devices (
+    -- phones that were paired and tokens of scripts: who may change something from the network. One that
+    -- was revoked is not here any more
+    id TEXT PRIMARY KEY,           -- the public part of its credential
+    kind TEXT NOT NULL CHECK (kind IN ('device', 'token')),
+    name TEXT NOT NULL,            -- given by the user; only shown
+    secret_sha256 TEXT NOT NULL,   -- SHA-256 of the secret part, which is 32 random bytes; hexadecimal
+    added_wall_s REAL NOT NULL,    -- seconds since 1970, UTC, by this machine's clock
+    last_used_wall_s REAL,         -- the same; within an hour
+    crc32 INTEGER NOT NULL         -- of id, kind, name and secret_sha256
+) STRICT, WITHOUT ROWID;
+"""
+
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 """Step i leads from version i to version i + 1. A step that was released is never changed."""
 
 VERSION = len(_STEPS)
