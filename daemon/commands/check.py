@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
-from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 
-from daemon.config import load_config
-from daemon.config_sections import Config
-from daemon.errors import UsageError
-from daemon.planning import plan_from
-from daemon.store_opening import check_place
-from daemon.store_records import StoreError
-from drivers.clock import WallClock
-from drivers.registry import create_second
-from lowmaf.filters import Filters
-from lowmaf.maf_table import MafTable
+from daemon.config_check import check_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,43 +21,8 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UsageError: what is wrong, one line per error.
     """
-    config = load_config(options.config, os.environ)
-    plan = plan_from(config)
-    try:
-        exists = check_place(config.storage.database.resolve())
-    except StoreError as error:
-        raise UsageError(f"{config.path}: [storage] database: {error}") from None
-    print(f"{config.path} is fine. It would run:")
-    for what, words in _summary(config, plan.table, database_exists=exists):
+    found = check_config(options.config, os.environ)
+    print(f"{options.config} is fine. It would run:")
+    for what, words in found.summary:
         print(f"  {what:10} {words}")
     return 0
-
-
-def _summary(config: Config, table: MafTable, *, database_exists: bool) -> Iterator[tuple[str, str]]:
-    yield "car", config.vehicle.name
-    given = "".join(f", {name} {value}" for name, value in config.source.options.items())
-    simulated = " (a SIMULATED car)" if config.source.driver == "simulator" else ""
-    yield "source", f"{config.source.driver}{simulated}{given}"
-    if config.second_source is not None:
-        second = create_second(config.second_source.driver, config.second_source.options, WallClock())
-        yield "beside it", second.describe()
-    flow = "corrections only" if table.flow_gs is None else f"to {table.flow_gs[-1]:.0f} g/s"
-    span = f"{table.maf_v[0]:.2f} to {table.maf_v[-1]:.2f} V"
-    yield "MAF table", f"{table.name}: {table.cells} cells, {span}, {flow}"
-    yield "estimator", config.estimator.name
-    yield "filters", ", ".join(_filters(config.filters)) or "none but closed loop"
-    samples = "cells and samples" if config.storage.keep_samples else "cells only"
-    state = "there already" if database_exists else "new"
-    yield "database", f"{config.storage.database} ({state}), {samples}"
-    host = f"[{config.web.host}]" if ":" in config.web.host else config.web.host
-    yield "dashboard", f"http://{host}:{config.web.port}" if config.web.port else f"{host}, any free port"
-
-
-def _filters(filters: Filters) -> Iterator[str]:
-    for spec in fields(filters):
-        value = getattr(filters, spec.name)
-        if isinstance(value, bool):
-            if value:
-                yield spec.name
-        elif math.isfinite(value) and value != spec.metadata["off"]:
-            yield f"{spec.name} {value:g} {spec.metadata['unit']}"

@@ -6,17 +6,17 @@ import argparse
 import asyncio
 import math
 import os
-from contextlib import aclosing
 from pathlib import Path
 
 from daemon.config import load_config
 from daemon.errors import UsageError, WorkError
+from daemon.first_samples import first_samples
 from daemon.planning import links_of
 from daemon.record_option import add_record, with_record
-from drivers.base import Driver, DriverError
+from drivers.base import DriverError
 from drivers.clock import WallClock
 from drivers.registry import create
-from lowmaf.samples import CHANNELS, FuelLoop, SampleBatch
+from lowmaf.samples import CHANNELS, FuelLoop
 
 _FIND_S = 60.0
 
@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
     config = with_record(load_config(options.config, os.environ), options)
     driver = create(config.source.driver, config.source.options, WallClock(), links_of(config))
     try:
-        batch = asyncio.run(_taken(driver, options.seconds))
+        batch = asyncio.run(first_samples(driver, options.seconds, _FIND_S))
     except DriverError as error:
         raise WorkError(str(error)) from None
     print(driver.describe())
@@ -58,28 +58,6 @@ def run(options: argparse.Namespace) -> int:
     if config.source.record is not None:
         print(f"recorded in {config.source.record}")
     return 0
-
-
-async def _taken(driver: Driver, seconds: float) -> SampleBatch:
-    """Samples from the first on for so long; at least one.
-
-    Raises:
-        DriverError: the source cannot be reached or was lost.
-        WorkError: it brings nothing.
-    """
-    loop = asyncio.get_running_loop()
-    async with aclosing(driver.batches()) as source:
-        try:
-            async with asyncio.timeout(_FIND_S):
-                batches = [await anext(source)]
-        except TimeoutError:
-            raise WorkError(f"{driver.describe()}: no sample within {_FIND_S:g} s") from None
-        until_s = loop.time() + seconds
-        async for batch in source:
-            batches.append(batch)
-            if loop.time() >= until_s:
-                break
-    return SampleBatch.concatenate(batches)
 
 
 def _shown(name: str, value: float, unit: str) -> str:
