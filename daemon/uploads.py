@@ -142,6 +142,7 @@ class Uploads:
         return log.document()
 
     async def logs(self) -> Mapping[str, Any]:
+        await self._restored.wait()
         return {
             "logs": [log.document() for log in self._logs.values()],
             "arriving": [
@@ -151,9 +152,11 @@ class Uploads:
         }
 
     async def log(self, log_id: str) -> Mapping[str, Any]:
+        await self._restored.wait()
         return self.known(log_id).document()
 
     async def delete(self, log_id: str) -> None:
+        await self._restored.wait()
         log = self.known(log_id)
         del self._logs[log_id]  # from now on nobody can ask for an analysis of it
         try:
