@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import FastAPI, Query
 from starlette.requests import Request
@@ -13,27 +13,35 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from web import metrics
+from web.access import Access, AccessSettings
 from web.analyses_routes import add_analyses_routes
 from web.analysis_desk import AnalysisDesk
 from web.board import Board, Command, CommandRefusedError
 from web.cross_origin import OpenEjOrigins
 from web.current_table import CurrentTable, TableFormat
+from web.device_shelf import DeviceShelf
+from web.devices_routes import add_devices_routes
+from web.diagnosis_routes import add_diagnosis_route
 from web.documents import encode_json, recent_verdicts_document, status_document
 from web.errors import ApiError, error_response, install_error_handlers, is_stream
 from web.event_stream import EventStream, EventStreamResponse
+from web.hot_paths import HotPaths
 from web.json_body import read_json_object
 from web.log_shelf import LogShelf
 from web.logs_routes import add_logs_routes
 from web.maf_table_routes import add_maf_table_routes
 from web.openej import OpenEjBodyError, analyse
 from web.page_files import PageFiles
+from web.pairing import Pairing
+from web.rendition import answered
 from web.request_body import read_body
+from web.results import PublishedResults, ResultShelf
+from web.results_routes import add_results_routes
 from web.review import DriveReview
 from web.review_routes import add_review_routes
 from web.security import SECURITY_HEADERS, Guard, HostRule
 from web.session_routes import add_session_routes
 from web.session_shelf import SessionShelf
-from web.table_hot_path import TableHotPath
 
 STATIC = Path(__file__).parent / "static"
 
@@ -53,17 +61,25 @@ def create_app(
     review: DriveReview | None = None,
     logs: LogShelf | None = None,
     analyses: AnalysisDesk | None = None,
+    results: ResultShelf | None = None,
+    access: AccessSettings | None = None,
+    pairing: tuple[DeviceShelf, Pairing] | None = None,
+    diagnose: Callable[[], Awaitable[Mapping[str, Any]]] | None = None,
 ) -> FastAPI:
     """The application over ``board`` and, where drives are kept, ``sessions`` and ``review``; over uploaded
-    ``logs`` and ``analyses`` of them, where those are offered.
+    ``logs`` and ``analyses`` of them, and over published ``results``, where those are offered.
 
     ``host_names`` are names it answers to besides addresses.
 
     ``openej_origins`` are the origins whose pages may use the OpenEJ service, such as
     ``https://openej.example``; any that is not an origin raises ValueError.
 
+    ``access`` says what those may do who were not paired, by ``pairing`` with the devices that are kept;
+    without it only somebody at this machine changes things. ``diagnose`` makes the diagnosis file.
+
     For the server that runs it: ``app.state.events`` is the :class:`EventStream`, to be closed before
-    the stop, and ``app.state.table_hot_path`` answers the one request that a crowd makes.
+    the stop, and ``app.state.hot_paths`` answers what a crowd asks for; it is None where
+    not everybody may read.
     """
     app = FastAPI(
         title="lowmaf",
@@ -76,9 +92,13 @@ def create_app(
     table = CurrentTable(board)
     events = EventStream(board, table)
     host_rule = HostRule(host_names)
+    access = access or AccessSettings()
     app.state.events = events
-    app.state.table_hot_path = TableHotPath(table, host_rule)
+    published = PublishedResults(results)
+    hot_paths = HotPaths(table, published, events, host_rule)
+    app.state.hot_paths = None if access.read_requires_pairing else hot_paths
     app.add_middleware(HeadAsGet)
+    app.add_middleware(Access, settings=access, devices=None if pairing is None else pairing[0])
     app.add_middleware(Guard, host_rule=host_rule, openej_origins=OpenEjOrigins(openej_origins))
     install_error_handlers(app, SECURITY_HEADERS)
     _add_dashboard(app)
@@ -94,6 +114,12 @@ def create_app(
         add_logs_routes(app, logs)
     if analyses is not None:
         add_analyses_routes(app, analyses)
+    if results is not None:
+        add_results_routes(app, table, results, published)
+    if pairing is not None:
+        add_devices_routes(app, *pairing)
+    if diagnose is not None:
+        add_diagnosis_route(app, diagnose)
     _add_openej(app)
     return app
 
@@ -137,11 +163,7 @@ def _add_table(app: FastAPI, table: CurrentTable) -> None:
         table_format: Annotated[TableFormat, Query(alias="format")] = TableFormat.JSON,
         unchecked: bool = False,
     ) -> Response:
-        rendition = table.rendition(table_format, unchecked=unchecked)
-        status, headers, body = rendition.answer(request.headers.get("if-none-match"))
-        response = Response(body, status)
-        response.raw_headers = headers
-        return response
+        return answered(table.renditions(table_format, unchecked=unchecked), request)
 
 
 def _add_state(app: FastAPI, board: Board, events: EventStream) -> None:

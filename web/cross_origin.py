@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-PATHS = frozenset({"/api/analyze/0", "/api/analyze/0/", "/heartbeat/0", "/heartbeat/0/"})
+SERVICE_PATHS = frozenset({"/api/analyze/0", "/api/analyze/0/"})
+PATHS = SERVICE_PATHS | {"/heartbeat/0", "/heartbeat/0/"}
 
 _ORIGIN = re.compile(r"https?://(\[[0-9a-f:.]+\]|[a-z0-9_.-]+)(:[0-9]{1,5})?")
 _PREFLIGHT_AGE_S = 600
