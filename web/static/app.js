@@ -13,6 +13,9 @@ import { keepAwake } from "./awake.js";
 /** @template {HTMLElement} Kind @param {string} id */
 const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
+/** The other views are fetched so long after the page began: first the one that is looked at. */
+const PRELOAD_MS = 2500;
+
 const board = new Board();
 const badge = byId("simulated");
 const stale = byId("stale");
@@ -97,3 +100,4 @@ window.setInterval(() => {
 }, 500);
 keepAwake();
 draw();
+window.setTimeout(() => router.preload(), PRELOAD_MS);

@@ -1,6 +1,6 @@
 /** The view that is open: chosen by the fragment of the address, so that the phone's back button works. */
 
-import { el, setText, svg } from "./dom.js";
+import { button, el, section, setText, svg } from "./dom.js";
 import { VIEWS } from "./views.js";
 
 /** From here on a window has room for two columns. */
@@ -18,6 +18,8 @@ export class Router {
   #shown = [];
   #view = VIEWS[0];
   #title = "";
+  /** Counts openings, so that a view that comes late does not replace a newer one. */
+  #turn = 0;
 
   /**
    * @param {import("./board.js").Board} board
@@ -31,9 +33,9 @@ export class Router {
     this.#main = main;
     this.#changed = changed;
     nav.append(...VIEWS.map(tab));
-    this.#wide.addEventListener("change", () => this.#open(false));
-    window.addEventListener("hashchange", () => this.#open(true));
-    this.#open(false);
+    this.#wide.addEventListener("change", () => void this.#open(false));
+    window.addEventListener("hashchange", () => void this.#open(true));
+    void this.#open(false);
   }
 
   /** Id of the open view. */
@@ -56,27 +58,44 @@ export class Router {
     }
   }
 
+  /** Fetches what the other views need, so that they are there at once and without the daemon. */
+  preload() {
+    for (const view of VIEWS) {
+      view.load(this.#wide.matches).catch(() => {}); // it is fetched again when it is opened
+    }
+  }
+
   /** @param {boolean} byHand whether a person went there, so that focus and scroll go along */
-  #open(byHand) {
+  async #open(byHand) {
     const [id, detail] = location.hash.slice(1).split("/");
-    const before = this.#view;
-    const moved = byHand && before.id !== id;
+    const moved = byHand && this.#view.id !== id;
     this.#view = VIEWS.find((view) => view.id === id) ?? VIEWS[0];
     this.#board.chosen = /^\d{1,5}$/.test(detail ?? "") ? Number(detail) : null;
-    const { columns, onlyWide } = this.#view;
-    const open = onlyWide && !this.#wide.matches ? columns.slice(0, 1) : columns;
-    this.#shown = open.flat();
-    this.#main.replaceChildren(
-      ...open.map((panels) => el("div.column", {}, ...panels.map((panel) => this.#panel(panel).root))),
-    );
-    this.#main.dataset.view = this.#view.id;
-    this.#main.dataset.columns = String(open.length);
-    this.#main.toggleAttribute("data-detail", this.#board.chosen !== null);
     for (const link of this.#nav.children) {
       const here = link.getAttribute("href") === `#${this.#view.id}`;
       here ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
     }
     this.#showTitle();
+    this.#turn += 1;
+    const turn = this.#turn;
+    const columns = await this.#view.load(this.#wide.matches).catch(() => null);
+    if (turn === this.#turn) {
+      this.#show(columns, moved);
+    }
+  }
+
+  /**
+   * @param {import("./views.js").Panel[][] | null} columns null where they did not come
+   * @param {boolean} moved
+   */
+  #show(columns, moved) {
+    this.#shown = columns?.flat() ?? [];
+    this.#main.replaceChildren(
+      ...(columns?.map((panels) => el("div.column", {}, ...panels.map((panel) => this.#panel(panel).root))) ?? [missing()]),
+    );
+    this.#main.dataset.view = this.#view.id;
+    this.#main.dataset.columns = String(columns?.length ?? 1);
+    this.#main.toggleAttribute("data-detail", this.#board.chosen !== null);
     if (moved) {
       this.#main.focus({ preventScroll: true });
       window.scrollTo(0, 0);
@@ -106,4 +125,10 @@ function tab({ id, title, icon }) {
   const words = el("span");
   setText(words, title);
   return el("a", { href: `#${id}` }, drawing, words);
+}
+
+/** In place of a view that could not be fetched. */
+function missing() {
+  const words = "This view did not come: the daemon did not answer.";
+  return section("missing", "Not here yet", el("p", {}, words), el("div.actions", {}, button("Load again", () => location.reload())));
 }
