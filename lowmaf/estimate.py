@@ -25,7 +25,7 @@ from lowmaf.stream_statistics import StreamStatistics
 
 ESTIMATORS = ("curve", "nearest")
 OWN_EVIDENCE_S = 0.05
-"""Less weight than this in a cell is no evidence of its own: its value comes from the neighbours."""
+"""A cell with less weight than this is never measured, however sure its neighbours make it."""
 NEAREST_MEASURED_HITS = 30
 """More hits than this make a cell measured for ``nearest``: the peers' rule, which certifies nothing."""
 
@@ -120,20 +120,22 @@ class Estimator:
         view = evidence.sums.total()
         stderr = np.hypot(curve.stderr_pct, settings.iat_sd_pct_per_k * self._iat_distance_k(view))
         effective = curve.weight_s / settings.correlation_s
-        own = (curve.weight_s >= OWN_EVIDENCE_S) & self._table.takes_samples
+        hits = view.row("hits")[0].astype(np.int64)
+        seen = ((curve.weight_s >= OWN_EVIDENCE_S) | (hits > 0)) & self._table.takes_samples
         certain = (stderr < settings.measured_stderr_pct) & (effective >= settings.measured_hits)
-        states = _states(own, certain)
+        certain &= curve.weight_s >= OWN_EVIDENCE_S
+        states = _states(seen, certain)
         known = np.array([state is not CellState.EMPTY for state in states])
         return Estimate(
             np.where(known, curve.correction_pct, np.nan),
             np.where(known, stderr, np.nan),
-            view.row("hits")[0].astype(np.int64),
+            hits,
             effective,
             states,
             self._median_delay(curve.weight_s),
             view,
             curve,
-            drive_next(self._table, curve, view, USUAL.noise, ~(own & certain)),
+            drive_next(self._table, curve, view, USUAL.noise, ~(seen & certain)),
             compare_after_flash(self.solver, evidence.sums, evidence.collapsed, evidence.carried),
         )
 
@@ -156,16 +158,16 @@ class Estimator:
         return float(delay[order][np.searchsorted(cumulated, 0.5 * cumulated[-1])])
 
 
-def _states(own: Mask, certain: Mask) -> tuple[CellState, ...]:
-    """Cells between those with evidence are interpolated; beyond them nothing is known."""
-    seen = np.flatnonzero(own)
-    if seen.size == 0:
-        return (CellState.EMPTY,) * own.size
+def _states(seen: Mask, certain: Mask) -> tuple[CellState, ...]:
+    """Cells between those that were seen are interpolated; beyond them nothing is known."""
+    cells = np.flatnonzero(seen)
+    if cells.size == 0:
+        return (CellState.EMPTY,) * seen.size
     states = []
-    for cell in range(own.size):
-        if own[cell]:
+    for cell in range(seen.size):
+        if seen[cell]:
             states.append(CellState.MEASURED if certain[cell] else CellState.WEAK)
-        elif seen[0] < cell < seen[-1]:
+        elif cells[0] < cell < cells[-1]:
             states.append(CellState.INTERPOLATED)
         else:
             states.append(CellState.EMPTY)

@@ -54,7 +54,7 @@ class CurveSettings:
     settled_trim_pct: float = _constant(
         4.0, "%", "change of total trim around the sample at which its weight is halved", (0.1, 100)
     )
-    smooth_sd_pct: float = _constant(8.0, "%", "expected size of corrections (prior)", (0.1, 100))
+    smooth_sd_pct: float = _constant(6.0, "%", "expected size of corrections (prior)", (0.1, 100))
     smooth_length_v: float = _constant(
         0.5, "V", "distance over which corrections are alike (prior)", (0.05, 5)
     )
