@@ -25,6 +25,7 @@ class FrontProtocol(asyncio.Protocol):
     """One connection. Between requests, and for those that ``hot_paths`` answers, there is nothing else."""
 
     __slots__ = (
+        "_app_state",
         "_blocked",
         "_client",
         "_config",
@@ -33,6 +34,7 @@ class FrontProtocol(asyncio.Protocol):
         "_inner",
         "_listener",
         "_refusal",
+        "_refused",
         "_server_state",
         "transport",
     )
@@ -41,18 +43,21 @@ class FrontProtocol(asyncio.Protocol):
         self,
         config: Config,
         server_state: ServerState,
+        app_state: dict[str, Any],
         connections: Connections,
         hot_paths: HotPaths | None,
     ) -> None:
         self.transport: asyncio.Transport
         self._config = config
         self._server_state = server_state
+        self._app_state = app_state
         self._connections = connections
         self._hot_paths = hot_paths
         self._inner: _Requests | None = None
         self._listener: DirectListener | None = None
         self._client: str | None = None
         self._refusal: Refusal | None = None
+        self._refused = False
         self._blocked = False
 
     # ---- asyncio.Protocol
@@ -63,6 +68,8 @@ class FrontProtocol(asyncio.Protocol):
         self._client = client_of(str(peer[0])) if peer else None
         self._refusal = self._connections.begin(self, self._client)
         self._server_state.connections.add(self)  # type: ignore[arg-type]
+        if self._refusal is not None and self._connections.overrun:
+            self._refuse(self._refusal)
 
     def data_received(self, data: bytes) -> None:
         inner = self._inner
@@ -97,10 +104,11 @@ class FrontProtocol(asyncio.Protocol):
             self._hot_paths.events.resume(self._listener)
         if self._inner is not None:
             self._inner.resume_writing()
+            self.ready(self._inner)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.end(self, self._client)
-        self._server_state.connections.discard(self)  # type: ignore[arg-type]
+        self._server_state.connections.discard(self)
         if self._listener is not None and self._hot_paths is not None:
             self._hot_paths.events.leave(self._listener)
         if self._inner is not None:
@@ -122,8 +130,12 @@ class FrontProtocol(asyncio.Protocol):
             self.transport.close()
 
     def ready(self, inner: _Requests) -> None:
-        """A request was answered."""
-        if inner.waits() and not self._blocked:
+        """A request was answered, or the client has taken what was sent."""
+        if self._blocked or not inner.is_between_requests():
+            return
+        if inner.has_part_of_a_head():
+            self._connections.has_begun_a_head(self)
+        else:
             self._inner = None
             self._connections.idles(self)
 
@@ -133,7 +145,7 @@ class FrontProtocol(asyncio.Protocol):
         if self._hot_paths is None:
             return False
         answer = self._hot_paths.answer(data, self._server_state.default_headers[0][1])
-        if answer is None or not self._connections.may_ask(self._client):
+        if answer is None or self._connections.wait_s(self._client) > 0.0:
             return False
         self._server_state.total_requests += 1
         if isinstance(answer, Opening):
@@ -148,7 +160,7 @@ class FrontProtocol(asyncio.Protocol):
         return True
 
     def _new_inner(self) -> _Requests:
-        inner = _Requests(self._config, self._server_state, self)
+        inner = _Requests(self._config, self._server_state, self._app_state, self)
         inner.connection_made(self.transport)
         if self._blocked:
             inner.pause_writing()
@@ -157,21 +169,26 @@ class FrontProtocol(asyncio.Protocol):
     def _settle(self, inner: _Requests) -> None:
         """Keeps the deadline of a head that has not arrived whole."""
         if inner is self._inner:
-            if inner.has_part_of_a_head():
+            if inner.is_between_requests():
                 self._connections.has_begun_a_head(self)
             else:
                 self._connections.works(self)
 
     def _refuse(self, refusal: Refusal) -> None:
-        self.transport.write(self._connections.refusal(refusal, self._server_state.default_headers[0][1]))
-        self.transport.close()
+        """Answers once, then waits for the client to close: an answer that was not read yet would be lost."""
+        if not self._refused:
+            self._refused = True
+            self.transport.write(self._connections.refusal(refusal, self._server_state.default_headers[0][1]))
+            self.transport.write_eof()
 
 
 class _Requests(H11Protocol):
     """uvicorn's part of a connection, while it has requests to answer."""
 
-    def __init__(self, config: Config, server_state: ServerState, front: FrontProtocol) -> None:
-        super().__init__(config=config, server_state=server_state, app_state={})
+    def __init__(
+        self, config: Config, server_state: ServerState, app_state: dict[str, Any], front: FrontProtocol
+    ) -> None:
+        super().__init__(config, server_state, app_state)
         self._front = front
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -183,15 +200,12 @@ class _Requests(H11Protocol):
         self._unset_keepalive_if_required()  # idle connections are closed by :class:`Connections`
         self._front.ready(self)
 
-    def waits(self) -> bool:
-        """Whether nothing is to be answered, and nothing of the next request has arrived."""
-        return self._between_requests() and self.conn.trailing_data == (b"", False)
-
     def has_part_of_a_head(self) -> bool:
         """Whether the next request has begun to arrive."""
-        return self._between_requests()
+        return self.conn.trailing_data != (b"", False)
 
-    def _between_requests(self) -> bool:
+    def is_between_requests(self) -> bool:
+        """Whether there is no whole request to be answered."""
         return self.conn.our_state is h11.IDLE and self.conn.their_state is h11.IDLE
 
 
@@ -201,7 +215,13 @@ def protocol_with(connections: Connections, hot_paths: HotPaths | None) -> type[
     class Front(FrontProtocol):
         __slots__ = ()
 
-        def __init__(self, config: Config, server_state: ServerState, **_unused: Any) -> None:
-            super().__init__(config, server_state, connections, hot_paths)
+        def __init__(
+            self,
+            config: Config,
+            server_state: ServerState,
+            app_state: dict[str, Any],
+            _loop: asyncio.AbstractEventLoop | None = None,
+        ) -> None:
+            super().__init__(config, server_state, app_state, connections, hot_paths)
 
     return Front

@@ -7,21 +7,23 @@ import contextlib
 import errno
 import socket
 from collections.abc import Callable, Generator
+from dataclasses import replace
 
 import uvicorn
 from fastapi import FastAPI
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from daemon.port_owner import port_owner
-from daemon.web_protocol import protocol_with
+from daemon.web_connections import Connections
+from daemon.web_limits import WebLimits, allowed_connections
+from daemon.web_pace import Paced
+from daemon.web_protocol import FrontProtocol, protocol_with
 from web.event_stream import EventStream
 
 GRACE_S = 1
 """How long requests that are being answered may go on after the stop."""
 
-
-KEEP_ALIVE_S = 30
-"""How long an idle connection is kept: longer than a script's pause between two looks at the table."""
+BACKLOG = 4096
+"""So many connections may wait to be taken; of those 128 are taken in one go."""
 
 
 class PortUnavailableError(Exception):
@@ -65,7 +67,12 @@ def listener_url(listener: socket.socket) -> str:
 
 
 async def serve(
-    app: FastAPI, host: str, port: int, *, listening: Callable[[str], None] | None = None
+    app: FastAPI,
+    host: str,
+    port: int,
+    *,
+    limits: WebLimits | None = None,
+    listening: Callable[[str], None] | None = None,
 ) -> None:
     """Serves ``app`` until cancelled; then ends within two seconds, open event streams included.
 
@@ -77,35 +84,45 @@ async def serve(
     """
     listener = listen(host, port)
     try:
-        await serve_on(app, listener, listening=listening)
+        await serve_on(app, listener, limits=limits, listening=listening)
     finally:
         listener.close()
 
 
 async def serve_on(
-    app: FastAPI, listener: socket.socket, *, listening: Callable[[str], None] | None = None
+    app: FastAPI,
+    listener: socket.socket,
+    *,
+    limits: WebLimits | None = None,
+    listening: Callable[[str], None] | None = None,
 ) -> None:
     """Like :func:`serve`, on a socket that is listening already."""
+    limits = limits or WebLimits()
+    limits = replace(limits, connections=allowed_connections(limits.connections))
+    connections = Connections(limits)
     config = uvicorn.Config(
-        app,
-        http=protocol_with(app.state.table_hot_path),
+        Paced(app, connections),
+        http=protocol_with(connections, app.state.hot_paths),
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
+        backlog=128,
         timeout_graceful_shutdown=GRACE_S,
     )
     url = listener_url(listener)
     server = _Server(config, app.state.events, lambda: listening(url) if listening else None)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="web server")
+    watching = asyncio.create_task(connections.watch(), name="connections")
     try:
         await asyncio.shield(serving)
     except asyncio.CancelledError:
         server.should_exit = True
         await serving
         raise
+    finally:
+        watching.cancel()
 
 
 class _Server(uvicorn.Server):
@@ -122,12 +139,14 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)
         self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._events.close()
-        for connection in self.server_state.connections:
-            if isinstance(connection, H11Protocol) and connection.flow.write_paused:
+        for connection in tuple(self.server_state.connections):
+            if isinstance(connection, FrontProtocol) and connection.write_paused:
                 connection.transport.abort()  # a phone that does not read would never take the end either
         await super().shutdown(sockets)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from fastapi import FastAPI
 
+from daemon.web_limits import WebLimits
 from daemon.web_server import serve
 from lowmaf.maf_table import MafTable
 from lowmaf.snapshot import CellState, DataWarning, DriveNext, HeldOut, SampleCounts, Snapshot
@@ -202,10 +203,10 @@ def running_status(snapshot: Snapshot) -> Status:
 
 
 @contextlib.asynccontextmanager
-async def serving(app: FastAPI, port: int = 0) -> AsyncIterator[str]:
+async def serving(app: FastAPI, port: int = 0, limits: WebLimits | None = None) -> AsyncIterator[str]:
     """A real server on loopback; yields its address and has stopped it when left."""
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-    server = asyncio.create_task(serve(app, "127.0.0.1", port, listening=address.set_result))
+    server = asyncio.create_task(serve(app, "127.0.0.1", port, limits=limits, listening=address.set_result))
     try:
         await asyncio.wait((address, server), return_when=asyncio.FIRST_COMPLETED)
         if not address.done():

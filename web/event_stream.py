@@ -1,6 +1,6 @@
 """The event stream: what changed, encoded once and sent to every listener.
 
-A listener keeps no queue. It remembers the number of the last event it sent and takes the newest
+A listener has no queue. It remembers the number of the last event it sent and takes the newest
 event of each kind that came after it, so one that cannot keep up skips to the newest by itself and
 costs no memory. Every event carries the whole state of its kind, therefore nothing is lost by that,
 and ``Last-Event-ID`` resumes by leaving out what the client has already.
@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -19,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 from web.board import Board
 from web.current_table import CurrentTable
 from web.documents import encode_json, live_document, status_document
+from web.rendition import RawHeaders
 
 MIN_INTERVAL_S = 0.1
 """At most ten events of each kind per second."""
@@ -32,6 +35,15 @@ It is the heartbeat by which a page knows that it is not stale.
 RETRY_MS = 500
 """What browsers are told to wait before they come back after the stream ended."""
 
+AT_ONCE = 200
+"""After so many listeners whoever else has work to do gets a turn."""
+
+_LAST_CHUNK = b"0\r\n\r\n"
+
+OPENING = f"retry: {RETRY_MS}\n\n".encode()
+
+_HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
+
 logger = logging.getLogger(__name__)
 
 
@@ -42,6 +54,27 @@ class Event:
     number: int
     data: bytes
     payload: bytes
+
+
+class Wire(Protocol):
+    """The connection of a listener whose answer has begun, with chunks as transfer coding."""
+
+    def write(self, data: bytes) -> None:
+        """Sends without waiting."""
+        ...
+
+    def close(self) -> None:
+        """Closes the connection when all is sent."""
+        ...
+
+
+class DirectListener:
+    """A listener that is written to without a task of its own. ``blocked`` while its client does not read."""
+
+    def __init__(self, wire: Wire, seen: int) -> None:
+        self.wire = wire
+        self.seen = seen
+        self.blocked = False
 
 
 class EventStream:
@@ -57,45 +90,90 @@ class EventStream:
         self._status_gist: tuple[object, ...] = ()
         self._news = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
-        self._listeners = 0
+        self._waiting = 0
+        self._direct: dict[DirectListener, None] = {}
         self._closed = False
 
     @property
     def listeners(self) -> int:
         """How many streams are open now."""
-        return self._listeners
+        return self._waiting + len(self._direct)
 
     def close(self) -> None:
         """Ends every stream, and at once every one that is opened from now on."""
         self._closed = True
         self._wake()
+        self._end(tuple(self._direct))
+
+    def open(self, wire: Wire, last_event_id: str) -> DirectListener:
+        """Sends events over ``wire`` from now on, until :meth:`leave`."""
+        listener = DirectListener(wire, self._resumed_at(last_event_id))
+        wire.write(_chunk(OPENING))
+        self._direct[listener] = None
+        if self._closed:
+            self._end((listener,))
+        else:
+            self._watching()
+            self._feed(listener, {})
+        return listener
+
+    def resume(self, listener: DirectListener) -> None:
+        """The client reads again: it gets the newest of each kind, not what it has missed."""
+        listener.blocked = False
+        if listener in self._direct:
+            self._feed(listener, {})
+
+    def leave(self, listener: DirectListener) -> None:
+        """The client is gone."""
+        self._direct.pop(listener, None)
+        self._rest_if_alone()
 
     async def send_events(self, send: Send, last_event_id: str) -> None:
         """Sends events until the stream is closed; the caller cancels when the client has left."""
-        self._listeners += 1
+        self._waiting += 1
         try:
             await self._send_news(send, self._resumed_at(last_event_id))
         finally:
-            self._listeners -= 1
-            if self._listeners == 0 and self._watcher is not None:
-                self._watcher.cancel()
+            self._waiting -= 1
+            self._rest_if_alone()
 
     async def _send_news(self, send: Send, seen: int) -> None:
         watcher = self._watching()
         while not self._closed:
             news = self._news
-            fresh = sorted(
-                (event for event in self._newest.values() if event.number > seen),
-                key=lambda event: event.number,
-            )
-            if fresh:
-                seen = fresh[-1].number
-                body = b"".join(event.payload for event in fresh)
+            body = self._news_after(seen)
+            if body:
+                seen = self._number
                 await send({"type": "http.response.body", "body": body, "more_body": True})
             elif watcher.done():
                 return
             else:
                 await news.wait()
+
+    def _news_after(self, seen: int) -> bytes:
+        """The newest event of each kind that came after number ``seen``, as they go over the wire."""
+        fresh = [event for event in self._newest.values() if event.number > seen]
+        return b"".join(event.payload for event in sorted(fresh, key=lambda event: event.number))
+
+    def _feed(self, listener: DirectListener, made: dict[int, bytes]) -> None:
+        """Sends what is new to one listener; ``made`` has what others were sent, by what they had seen."""
+        seen = listener.seen
+        if listener.blocked or seen == self._number:
+            return
+        chunk = made.get(seen)
+        if chunk is None:
+            chunk = made[seen] = _chunk(self._news_after(seen))
+        listener.seen = self._number
+        listener.wire.write(chunk)
+
+    def _end(self, listeners: Iterable[DirectListener]) -> None:
+        for listener in listeners:
+            listener.wire.write(_LAST_CHUNK)
+            listener.wire.close()
+
+    def _rest_if_alone(self) -> None:
+        if self.listeners == 0 and self._watcher is not None:
+            self._watcher.cancel()
 
     def _resumed_at(self, last_event_id: str) -> int:
         """The number up to which the client has everything; 0 where its id is not of this run."""
@@ -113,30 +191,44 @@ class EventStream:
     def _watcher_ended(self, watcher: asyncio.Task[None]) -> None:
         if not watcher.cancelled() and (error := watcher.exception()) is not None:
             logger.error("the event stream failed and its listeners are sent away", exc_info=error)
+            self._end(tuple(self._direct))
         self._wake()
 
     async def _watch(self) -> None:
         generation = 0
         while True:
             self._publish_changes()
-            await asyncio.sleep(MIN_INTERVAL_S)
+            next_s = asyncio.get_running_loop().time() + MIN_INTERVAL_S
+            await self._feed_all()
+            await asyncio.sleep(max(0.0, next_s - asyncio.get_running_loop().time()))
             try:
                 async with asyncio.timeout(STATUS_INTERVAL_S - MIN_INTERVAL_S):
                     generation = await self._board.changed(generation)
             except TimeoutError:
                 pass  # nothing changed: the status goes out as a heartbeat
 
+    async def _feed_all(self) -> None:
+        """Sends the news to every direct listener, with one encoding for all that have seen the same."""
+        made: dict[int, bytes] = {}
+        number = self._number
+        for count, listener in enumerate(tuple(self._direct), start=1):
+            self._feed(listener, made)
+            if count % AT_ONCE == 0:
+                await asyncio.sleep(0)
+                if number != self._number:
+                    made, number = {}, self._number
+
     def _publish_changes(self) -> None:
         status = self._board.status()
-        snapshot, rendition = self._table.newest()
-        self._publish_change("table", rendition.body)
+        snapshot, renditions = self._table.newest()
+        self._publish_change("table", renditions.plain.body)
         self._publish_change("live", encode_json(live_document(self._board.live(), status.link)))
         now_s = asyncio.get_running_loop().time()
         gist = (status.link.state, status.healthy, status.nothing_accepted_because)
         if now_s >= self._status_due_s or gist != self._status_gist:
             self._status_gist = gist
             self._status_due_s = now_s + STATUS_INTERVAL_S - MIN_INTERVAL_S / 2
-            document = status_document(status, snapshot.counts, self._listeners)
+            document = status_document(status, snapshot.counts, self.listeners)
             self._publish("status", encode_json(document))
         self._wake()
 
@@ -161,15 +253,14 @@ class EventStreamResponse(Response):
     media_type: str = "text/event-stream"
 
     def __init__(self, events: EventStream, last_event_id: str) -> None:
-        super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
+        super().__init__(headers=_HEADERS)
         del self.headers["content-length"]
         self._events = events
         self._last_event_id = last_event_id
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        opening = f"retry: {RETRY_MS}\n\n".encode()
-        await send({"type": "http.response.body", "body": opening, "more_body": True})
+        await send({"type": "http.response.body", "body": OPENING, "more_body": True})
         async with asyncio.TaskGroup() as group:
             gone = group.create_task(_client_gone(receive))
             feed = group.create_task(self._events.send_events(send, self._last_event_id))
@@ -177,6 +268,21 @@ class EventStreamResponse(Response):
             gone.cancel()
             feed.cancel()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def stream_head() -> RawHeaders:
+    """The headers of a stream in chunks, but for the date and those that every answer has."""
+    headers = [(name.encode(), value.encode()) for name, value in _HEADERS.items()]
+    return [
+        *headers,
+        (b"content-type", f"{EventStreamResponse.media_type}; charset=utf-8".encode()),
+        (b"transfer-encoding", b"chunked"),
+    ]
+
+
+def _chunk(data: bytes) -> bytes:
+    """One chunk of a body without length (RFC 9112, 7.1)."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 async def _client_gone(receive: Receive) -> None:

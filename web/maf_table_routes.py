@@ -13,10 +13,10 @@ from starlette.responses import Response
 from lowmaf.maf_table import MafTable, MafTableError
 from lowmaf.table_text import parse_table
 from web.board import Board
-from web.current_table import Rendition
 from web.documents import encode_json
 from web.errors import ApiError
 from web.json_body import media_type
+from web.rendition import Rendition
 from web.request_body import read_body
 
 BODY_LIMIT = 1_000_000

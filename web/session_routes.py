@@ -11,10 +11,10 @@ from fastapi import FastAPI, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from web.current_table import Rendition
 from web.documents import encode_json
 from web.errors import ApiError
 from web.json_body import read_json_object
+from web.rendition import Rendition
 from web.session_shelf import (
     SessionChange,
     SessionRefusedError,

@@ -11,22 +11,27 @@ from fakes import FakeBoard, serving
 from hypothesis import given
 from hypothesis import strategies as st
 
+from daemon.web_limits import WebLimits
 from web.app import create_app
 from web.current_table import CurrentTable
+from web.event_stream import EventStream
+from web.hot_paths import HotPaths
+from web.results import PublishedResults
 from web.security import HostRule
-from web.table_hot_path import TableHotPath
 
 LINE = b"GET /api/v1/table HTTP/1.1\r\n"
 PLAIN = LINE + b"Host: localhost\r\n\r\n"
 DATE = b"Sat, 21 Nov 2026 06:00:00 GMT"
 
 
-def hot_path(board: FakeBoard | None = None) -> TableHotPath:
-    return TableHotPath(CurrentTable(board or FakeBoard()), HostRule(["garage.example"]))
+def hot_paths(board: FakeBoard | None = None) -> HotPaths:
+    board = board or FakeBoard()
+    table = CurrentTable(board)
+    return HotPaths(table, PublishedResults(None), EventStream(board, table), HostRule(["garage.example"]))
 
 
 def test_a_plain_request_is_answered() -> None:
-    answer = hot_path().answer(PLAIN, DATE)
+    answer = hot_paths().answer(PLAIN, DATE)
     assert answer is not None
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(
@@ -41,7 +46,7 @@ def test_a_browser_s_request_is_answered() -> None:
         b"Accept: */*\r\nReferer: http://192.168.4.1:8000/\r\nAccept-Encoding: gzip, deflate\r\n"
         b'Accept-Language: de-DE,de;q=0.9\r\nIf-None-Match: "old"\r\n\r\n'
     )
-    answer = hot_path().answer(request, DATE)
+    answer = hot_paths().answer(request, DATE)
     assert answer is not None
     assert answer.startswith(b"HTTP/1.1 200 OK")
 
@@ -82,7 +87,7 @@ def test_a_browser_s_request_is_answered() -> None:
     ],
 )
 def test_whatever_is_unusual_goes_the_ordinary_way(request_bytes: bytes) -> None:
-    assert hot_path().answer(request_bytes, DATE) is None
+    assert hot_paths().answer(request_bytes, DATE) is None
 
 
 _HEADERS = st.lists(
@@ -106,7 +111,7 @@ _HEADERS = st.lists(
 @given(_HEADERS)
 def test_an_answer_is_given_only_to_one_whole_request_for_an_allowed_host(headers: list[bytes]) -> None:
     request = LINE + b"".join(header + b"\r\n" for header in headers) + b"\r\n"
-    answer = hot_path().answer(request, DATE)
+    answer = hot_paths().answer(request, DATE)
     if answer is not None:
         lines = request[len(LINE) : -4].split(b"\r\n")
         names = [line.partition(b":")[0].lower() for line in lines]
@@ -118,7 +123,7 @@ def test_an_answer_is_given_only_to_one_whole_request_for_an_allowed_host(header
 
 def test_a_new_table_and_an_old_tag_are_seen() -> None:
     board = FakeBoard()
-    path = hot_path(board)
+    path = hot_paths(board)
     first = path.answer(PLAIN, DATE)
     assert first is not None
     tag = first.partition(b"etag: ")[2].partition(b"\r\n")[0]
@@ -202,10 +207,9 @@ async def test_a_foreign_host_is_told_why_by_the_ordinary_way(wire: Wire) -> Non
     assert b"host_not_allowed" in body
 
 
-async def test_an_idle_connection_is_closed_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_idle_connection_is_closed_in_the_end() -> None:
     """The keep-alive timer runs after an answer of the short way too."""
-    monkeypatch.setattr("daemon.web_server.KEEP_ALIVE_S", 0)
-    async with serving(create_app(FakeBoard(), version="1.2.3")) as url:
+    async with serving(create_app(FakeBoard(), version="1.2.3"), limits=WebLimits(idle_s=0.0)) as url:
         reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(url).port)
         wire = Wire(reader, writer)
         writer.write(PLAIN)
