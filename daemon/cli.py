@@ -16,13 +16,17 @@ from daemon.printable import printable
 
 COMMANDS = {
     "demo": "the whole system on a simulated car, with nothing to configure",
+    "setup": "the first configuration, by asking what is plugged in",
     "run": "the daemon: source, cells, database and dashboard, until told to stop",
     "replay": "recorded logs through the same core as live",
     "check": "validate a configuration without opening a device",
+    "doctor": "what is wrong with this installation, and what to do about it",
     "ports": "serial ports and CAN interfaces, with a hint which driver fits",
     "probe": "connect once, show what the source delivers, and leave",
     "sessions": "drives and logs that are kept: list, show, export, leave out, delete, make anew",
     "backup": "a copy of the database in one file, also while the daemon runs",
+    "pair": "let a phone change things: a code for it, also as a QR code",
+    "token": "let a script change things: make, list and revoke its token",
     "simulate": "the simulated ECU alone, for trying drivers and adapters",
 }
 

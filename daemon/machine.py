@@ -23,6 +23,8 @@ _FLAGS = (
     (19, "the soft temperature limit was reached since the start"),
 )
 """Bits of the Raspberry Pi firmware's get_throttled, with what they mean."""
+_SINCE_START = 16
+"""Bits from here on tell of what was, those before of now."""
 
 
 def machine_document(
@@ -35,15 +37,15 @@ def machine_document(
     return {
         "system": f"{platform.system()} {platform.release()} ({platform.machine()})",
         "python": platform.python_version(),
-        "temperature_c": _temperature_c(thermal),
-        "held_back": _held_back(throttled),
+        "temperature_c": temperature_c(thermal),
+        "held_back": None if (flags := throttle_flags(throttled)) is None else list(flags),
         "free_bytes": _free_bytes(database),
         "load_1min": os.getloadavg()[0],
     }
 
 
-def _temperature_c(thermal: Path) -> float | None:
-    """The hottest zone, °C."""
+def temperature_c(thermal: Path = THERMAL) -> float | None:
+    """The hottest zone, °C; None where the machine does not tell."""
     found = []
     for zone in sorted(thermal.glob("thermal_zone*/temp")):
         try:
@@ -53,12 +55,13 @@ def _temperature_c(thermal: Path) -> float | None:
     return max(found, default=None)
 
 
-def _held_back(throttled: Path) -> list[str] | None:
+def throttle_flags(throttled: Path = THROTTLED) -> Mapping[str, bool] | None:
+    """What the firmware complains of, in words, and whether it does so now; None where there is none."""
     try:
         flags = int(throttled.read_text(encoding="ascii"), 16)
     except (OSError, ValueError):
         return None
-    return [words for bit, words in _FLAGS if flags >> bit & 1]
+    return {words: bit < _SINCE_START for bit, words in _FLAGS if flags >> bit & 1}
 
 
 def _free_bytes(database: Path) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 from serial.tools import list_ports
@@ -14,10 +15,15 @@ _CAN_TYPE = "280"  # ARPHRD_CAN
 
 _UNKNOWN = "n/a"  # pyserial's word for a port of which the system knows nothing
 
-_CABLE = 'driver = "ssm-kline" for a K-line cable, "elm327" for an OBD adapter'
-_SLCAN = 'driver = "ssm-can" or "obd-can" with interface = "slcan"'
-_ELM = 'driver = "elm327"'
-_SOCKETCAN = 'driver = "ssm-can" or "obd-can" with interface = "socketcan"'
+
+class DriverHint(StrEnum):
+    """Which drivers fit a port, in words for the configuration."""
+
+    CABLE = 'driver = "ssm-kline" for a K-line cable, "elm327" for an OBD adapter'
+    SLCAN = 'driver = "ssm-can" or "obd-can" with interface = "slcan"'
+    ELM = 'driver = "elm327"'
+    SOCKETCAN = 'driver = "ssm-can" or "obd-can" with interface = "socketcan"'
+
 
 _SLCAN_DEVICES = frozenset({(0x16D0, 0x117E), (0xAD50, 0x60C4), (0x04D8, 0x0053)})
 """Vendor and product of adapters that are slcan and nothing else."""
@@ -30,7 +36,7 @@ class FoundPort:
 
     path: str
     words: str
-    hint: str
+    hint: DriverHint
 
 
 def serial_ports(by_id: Path = _BY_ID) -> Iterator[FoundPort]:
@@ -48,14 +54,14 @@ def serial_ports(by_id: Path = _BY_ID) -> Iterator[FoundPort]:
         )
 
 
-def serial_hint(vid: int | None, pid: int | None, words: str) -> str:
+def serial_hint(vid: int | None, pid: int | None, words: str) -> DriverHint:
     """Which driver fits a serial device with this vendor, product and description."""
     described = words.lower()
     if (vid, pid) in _SLCAN_DEVICES or "slcan" in described or "canable" in described:
-        return _SLCAN
+        return DriverHint.SLCAN
     if "rfcomm" in described or any(word in described for word in _ELM_WORDS):
-        return _ELM
-    return _CABLE
+        return DriverHint.ELM
+    return DriverHint.CABLE
 
 
 def can_interfaces(network: Path = _NETWORK) -> Iterator[FoundPort]:
@@ -68,4 +74,4 @@ def can_interfaces(network: Path = _NETWORK) -> Iterator[FoundPort]:
             continue  # gone meanwhile, or not an interface
         if kind == _CAN_TYPE:
             up = "down; bring it up with its bitrate first" if state == "down" else "up"
-            yield FoundPort(interface.name, f"CAN interface, {up}", _SOCKETCAN)
+            yield FoundPort(interface.name, f"CAN interface, {up}", DriverHint.SOCKETCAN)

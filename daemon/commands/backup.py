@@ -10,11 +10,11 @@ from pathlib import Path
 
 from daemon.config import load_config
 from daemon.errors import UsageError, WorkError
+from daemon.installed import INSTALLED_CONFIG
 from daemon.store_copy import put_in_place
 from daemon.store_opening import MAGIC, error_words
 from daemon.store_schema import APPLICATION_ID
 
-INSTALLED_CONFIG = Path("/etc/lowmaf/lowmaf.toml")
 _BUSY_S = 30.0
 
 
