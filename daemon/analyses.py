@@ -177,12 +177,13 @@ class Analyses:
 
     async def cancel(self, analysis_id: str) -> Mapping[str, Any]:
         await self._refuse_failed()
+        kept = await self._known(analysis_id)
         while (going := self._going.get(analysis_id)) is not None:
             going.work.cancel()
             await going.over.wait()  # after which it may wait again, where the machine refused it something
         if analysis_id in self._waiting:
             del self._waiting[analysis_id]
-            await self._end(await self._known(analysis_id), _Outcome(AnalysisStatus.CANCELLED))
+            await self._end(kept, _Outcome(AnalysisStatus.CANCELLED))
         kept = await self._known(analysis_id)
         if kept.status is not AnalysisStatus.CANCELLED:
             raise AnalysisEndedError(f"analysis {analysis_id} has ended: it is {kept.status}")

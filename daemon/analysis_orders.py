@@ -38,7 +38,7 @@ def runs_of(
         try:
             estimator, filters = _estimator(asked, defaults), _filters(asked, defaults)
         except (FilterError, OrderRefusedError) as error:
-            raise OrderRefusedError(f"run {number}: {error}") from None
+            raise OrderRefusedError(f"run {number}: {error!s:.500}") from None
         runs.append(
             Run(
                 id=secrets.token_hex(8),

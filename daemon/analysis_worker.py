@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import resource
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -35,6 +36,8 @@ INTERIM_S = 0.1
 """An interim table is made after so much work."""
 NICENESS = 19
 """The least of priorities: driving comes first."""
+_LONGEST_TEXT = 300
+_LONGEST_LIST = 50
 
 Tell = Callable[[str, float, Mapping[str, Any]], None]
 """Takes the kind of a frame, the progress from 0 to 1, and the payload."""
@@ -49,7 +52,7 @@ class _InterimTables(KeepNothing):
         self._logs = logs
         self._done = 0
         self._pipeline: Pipeline | None = None
-        self._told_s = time.perf_counter()
+        self._told_s = time.process_time()
 
     def take(self, batch: SampleBatch, judged: Judged, pipeline: Pipeline) -> None:
         """Remembers whose table it is."""
@@ -58,12 +61,12 @@ class _InterimTables(KeepNothing):
 
     def show(self, _name: str, read: int, total: int | None) -> None:
         """Called after each part of a log."""
-        if self._pipeline is None or time.perf_counter() - self._told_s < INTERIM_S:
+        if self._pipeline is None or time.process_time() - self._told_s < INTERIM_S:
             return
         share = min(1.0, read / total) if total else 0.0
         table = table_document(self._pipeline.snapshot())
         self._tell("interim", (self._done + share) / self._logs, {"table": table, "notes": []})
-        self._told_s = time.perf_counter()
+        self._told_s = time.process_time()
 
     def next_log(self) -> None:
         """The current log is done."""
@@ -109,8 +112,19 @@ def recognise(job: Mapping[str, Any], tell: Tell) -> None:
     drive = open_log(Path(log["path"]), log["name"])
     next(drive.batches(), None)
     found = drive.summary.as_json()
-    kept = ("format", "encoding", "columns", "converted", "inferred", "warnings", "sample_rate_hz")
-    tell("result", 1.0, {name: found[name] for name in kept})
+    told = ("format", "encoding", "columns", "converted", "inferred", "warnings", "sample_rate_hz")
+    tell("result", 1.0, {name: _shortened(found[name]) for name in told})
+
+
+def _shortened(value: Any) -> Any:
+    """What a log says of itself may be as long as it likes, and is kept for every log."""
+    if isinstance(value, str):
+        return value[:_LONGEST_TEXT]
+    if isinstance(value, list):
+        return [_shortened(item) for item in value[:_LONGEST_LIST]]
+    if isinstance(value, dict):
+        return {name: _shortened(item) for name, item in value.items()}
+    return value
 
 
 _WORK: Mapping[str, Callable[[Mapping[str, Any], Tell], None]] = {
@@ -140,7 +154,8 @@ def serve(jobs: BinaryIO, answers: BinaryIO) -> None:
 
 
 def main() -> None:
-    """Lowers the priority, bounds the memory, and works."""
+    """Lowers the priority, bounds the memory, and works. Ctrl-C is for the daemon, which then ends this."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     with contextlib.suppress(OSError):  # not allowed here: it works all the same
         os.nice(NICENESS)
     memory_bytes = int(sys.argv[1])

@@ -10,10 +10,11 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from daemon.analysis_records import UploadedLog
 from daemon.analysis_settings import AnalysisSettings
@@ -33,12 +34,14 @@ from web.service_errors import (
     TooManyUploadsError,
 )
 
+Result = TypeVar("Result")
+
 AT_ONCE = 8
 """Uploads that may go on at the same time."""
 QUIET_S = 30.0
 """An upload of which nothing came for so long is given up."""
 RECOGNISED_WITHIN_S = 30.0
-_WRITTEN_AT_ONCE = 1 << 18
+_WRITTEN_AT_ONCE = 1 << 20
 _ID = re.compile(r"[0-9a-f]{16}")
 
 
@@ -70,12 +73,14 @@ class Uploads:
         self._logs: dict[str, UploadedLog] = {}
         self._arriving: list[_Arriving] = []
         self._restored = asyncio.Event()
+        self._closed = False
+        self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="uploads")
 
     async def restore(self) -> None:
         """Takes up what is kept: rows without a file and files without a row go."""
         try:
             logs = {log.id: log for log in await self._kept.logs()}
-            there = await asyncio.to_thread(self._keep_only, logs.keys())
+            there = await self._on_disk(self._keep_only, logs.keys())
             for log_id in logs.keys() - there:
                 self._kept.delete_log(log_id)
             self._logs = {log_id: log for log_id, log in logs.items() if log_id in there}
@@ -84,7 +89,9 @@ class Uploads:
 
     async def close(self) -> None:
         """Ends the process that looks into logs."""
+        self._closed = True
         await self._worker.close()
+        self._disk.shutdown(wait=False)
 
     def known(self, log_id: str) -> UploadedLog:
         """One log.
@@ -111,7 +118,7 @@ class Uploads:
     async def take(
         self, name: str, chunks: AsyncIterator[bytes], announced_bytes: int | None
     ) -> Mapping[str, Any]:
-        await self._restored.wait()
+        await self._refuse_closed()
         self._refuse_without_room(announced_bytes)
         name = shown_name(name)
         arriving = _Arriving(name, announced_bytes)
@@ -121,7 +128,7 @@ class Uploads:
         try:
             await self._receive(part, chunks, arriving)
             recognised = await self._recognise(part, name)
-            await asyncio.to_thread(_put_in_place, part, self.path(log_id))
+            await self._on_disk(_put_in_place, part, self.path(log_id))
             log = UploadedLog(
                 id=log_id,
                 name=name,
@@ -156,7 +163,7 @@ class Uploads:
         return self.known(log_id).document()
 
     async def delete(self, log_id: str) -> None:
-        await self._restored.wait()
+        await self._refuse_closed()
         log = self.known(log_id)
         del self._logs[log_id]  # from now on nobody can ask for an analysis of it
         try:
@@ -174,9 +181,18 @@ class Uploads:
                 f"analysis {needed_by[0]} needs the log and has not ended; cancel it or wait",
                 analyses=needed_by[:10],
             )
-        await asyncio.to_thread(self.path(log_id).unlink, missing_ok=True)
+        await self._on_disk(self.path(log_id).unlink, True)
 
     # ---- inside
+
+    async def _refuse_closed(self) -> None:
+        await self._restored.wait()
+        if self._closed:
+            raise ServiceUnavailableError("uploads are not taken any more: the analysis service has ended")
+
+    async def _on_disk(self, act: Callable[..., Result], *arguments: Any) -> Result:
+        """Does something to files in the one thread that does: others' threads never wait for a slow card."""
+        return await asyncio.get_running_loop().run_in_executor(self._disk, act, *arguments)
 
     def _keep_only(self, ids: Collection[str]) -> set[str]:
         """Removes files of uploads that have no row; returns the ids of logs that are there."""
@@ -212,7 +228,7 @@ class Uploads:
             )
 
     async def _receive(self, part: Path, chunks: AsyncIterator[bytes], arriving: _Arriving) -> None:
-        with await asyncio.to_thread(_new_file, part) as file:
+        with await self._on_disk(_new_file, part) as file:
             waiting = bytearray()
             async for chunk in _not_too_quiet(chunks):
                 arriving.bytes += len(chunk)
@@ -221,9 +237,9 @@ class Uploads:
                 waiting += chunk
                 if len(waiting) >= _WRITTEN_AT_ONCE:
                     self._refuse_full_disk(len(waiting))
-                    await asyncio.to_thread(file.write, waiting)
+                    await self._on_disk(_write, file, waiting)
                     waiting = bytearray()
-            await asyncio.to_thread(_finish_file, file, waiting)
+            await self._on_disk(_write, file, waiting)
         if not arriving.bytes:
             raise LogUnusableError("the body is empty; the body of the request is the log itself")
 
@@ -269,8 +285,9 @@ def _new_file(path: Path) -> BinaryIO:
     return path.open("xb")
 
 
-def _finish_file(file: BinaryIO, rest: bytearray) -> None:
-    file.write(rest)
+def _write(file: BinaryIO, piece: bytearray) -> None:
+    """Writes to the disk itself: a card is not to owe much when what was driven is to be written."""
+    file.write(piece)
     file.flush()
     os.fsync(file.fileno())
 

@@ -8,9 +8,11 @@ was checked.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import re
 import socket
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
@@ -103,12 +105,10 @@ class AllowedHosts:
         if _is_address(receiver.host):
             return receiver.host
         try:
-            found = await asyncio.get_running_loop().getaddrinfo(
-                receiver.host, receiver.port, type=socket.SOCK_STREAM
-            )
+            found = await _resolved(receiver)
         except (OSError, UnicodeError) as error:
             raise HostUnknownError(f"{receiver.host} cannot be resolved: {error}") from None
-        addresses = [str(info[4][0]).partition("%")[0] for info in found]
+        addresses = [address.partition("%")[0] for address in found]
         for address in addresses:
             if self._leads_out(ipaddress.ip_address(address)):
                 return address
@@ -125,6 +125,34 @@ class AllowedHosts:
         if any(address in network for network in _TRANSLATED):
             return False
         return address.is_global and not address.is_multicast
+
+
+async def _resolved(receiver: Receiver) -> list[str]:
+    """Addresses of a host. In a thread of its own: where the network is down this may hang for long, and
+    neither the threads that others share nor the end of the program are to wait for it."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[str]] = loop.create_future()
+
+    def settle(found: list[str] | OSError | UnicodeError) -> None:
+        if answer.done():
+            return
+        if isinstance(found, list):
+            answer.set_result(found)
+        else:
+            answer.set_exception(found)
+
+    def resolve() -> None:
+        found: list[str] | OSError | UnicodeError
+        try:
+            infos = socket.getaddrinfo(receiver.host, receiver.port, type=socket.SOCK_STREAM)
+            found = [str(info[4][0]) for info in infos]
+        except (OSError, UnicodeError) as error:
+            found = error
+        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(settle, found)
+
+    threading.Thread(target=resolve, daemon=True, name="resolver").start()
+    return await answer
 
 
 def _entry(text: str) -> tuple[str, int | None]:

@@ -289,6 +289,8 @@ async def test_a_bug_ends_the_service_and_not_the_drive(
         await bench.working
         answer = await bench.client.post("/api/v1/analyses", json={"logs": [log], "runs": [{}]})
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "service_unavailable")
+        answer = await bench.client.post("/api/v1/logs", content=b"x")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "service_unavailable")
     assert "analyses are not carried out any more" in caplog.text
 
 

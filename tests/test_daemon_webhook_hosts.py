@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from typing import Any
 
@@ -98,10 +97,10 @@ def test_a_network_that_is_none() -> None:
 async def test_a_name_leads_only_to_public_addresses_and_named_networks(
     monkeypatch: pytest.MonkeyPatch, leads_to: list[str], address: str | None
 ) -> None:
-    async def resolved(_loop: object, *_: object, **__: object) -> list[Any]:
+    def resolved(*_: object, **__: object) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (found, 443)) for found in leads_to]
 
-    monkeypatch.setattr(type(asyncio.get_running_loop()), "getaddrinfo", resolved)
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
     receiver = ALLOWED.receiver("https://hooks.example/")
     if address is not None:
         assert await ALLOWED.address(receiver) == address
@@ -115,9 +114,9 @@ async def test_a_host_given_by_its_address_is_that_address() -> None:
 
 
 async def test_a_name_that_nobody_knows(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def unknown(*_: object, **__: object) -> list[Any]:
+    def unknown(*_: object, **__: object) -> list[Any]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(type(asyncio.get_running_loop()), "getaddrinfo", unknown)
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(HostUnknownError, match=r"hooks.example cannot be resolved: .*not known"):
         await ALLOWED.address(Receiver("https", "hooks.example", 443))
