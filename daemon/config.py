@@ -152,8 +152,9 @@ class _Reading:
         if name == "source" and (given := others.pop(DEFINITION, None)) is not None:
             self._complain(given, f"[source] {DEFINITION}: write it below [vehicle], as ecu_definition")
         if isinstance(section, SourceSettings | SecondSourceSettings):
-            if isinstance(file := others.get(FILE_OPTIONS.get(section.driver, "")), _Given):
-                others[FILE_OPTIONS[section.driver]] = replace(file, value=self._from_folder(file.value))
+            for key in FILE_OPTIONS.get(section.driver, ()):
+                if (file := others.get(key)) is not None:
+                    others[key] = replace(file, value=self._from_folder(file.value))
             section = replace(section, options={key: given.value for key, given in others.items()})
             self._check_driver(name, section, others)
             return section

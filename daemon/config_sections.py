@@ -58,7 +58,7 @@ class SourceSettings:
         default=None,
         metadata={
             "meaning": "folder for raw recordings of the link, every byte with its time; replay reads them, "
-            "and they show what went wrong; empty: none (for ssm-kline, ssm-can, obd-can and elm327)"
+            "and they show what went wrong; empty: none. For all sources on a link, and the second one"
         },
     )
     record_max_mb: float = _number(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 from daemon.analysis_settings import AnalysisSettings
@@ -17,10 +18,10 @@ from drivers.base import Driver, DriverOptionError
 from drivers.clock import Clock, WallClock
 from drivers.links import LiveLinks
 from drivers.recorder import RecordingSettings
-from drivers.registry import NEEDS_MAF_TABLE, OWN_TIME, RECORDED, create, create_second
+from drivers.recording import BESIDE
+from drivers.registry import NEEDS_MAF_TABLE, OWN_TIME, RECORDED, RECORDED_WITH, create, create_second
 from drivers.second_lambda import LambdaTimeline, with_second_lambda
 from drivers.simulator.source import Simulator
-from drivers.ssm_reader import NO_DEFINITION
 from drivers.wideband import Wideband
 from lowmaf.maf_table import default_axis
 from web.cross_origin import OpenEjOrigins
@@ -61,7 +62,7 @@ def plan_from(config: Config) -> Plan:
             f"{config.path}: driver {config.source.driver} reads the flow but no MAF voltage: "
             f"[vehicle] maf_table is needed, the table in the ECU with its flow"
         )
-    second = _second_source(config, clock)
+    second = second_source_of(config, clock)
     return Plan(
         table=table,
         make_driver=make_driver if second is None else with_second_lambda(make_driver, second[1], clock),
@@ -122,20 +123,34 @@ def links_of(config: Config) -> LiveLinks | None:
             f"{config.path}: [source] record: driver {source.driver} has no link that can be recorded; "
             f"those of {', '.join(sorted(RECORDED))} have"
         )
+    needed = source.options.get(RECORDED_WITH.get(source.driver, ""), "none")
+    beside = () if needed == "none" else (Path(needed),)
+    return LiveLinks(_recording(config, source.record, source.driver, source.options, beside))
+
+
+def _recording(
+    config: Config, folder: Path, driver: str, options: Mapping[str, object], beside: tuple[Path, ...] = ()
+) -> RecordingSettings:
+    """How the links of one of the sources are recorded."""
+    source, second = config.source, config.second_source
     header = {
-        "options": json.dumps(source.options, default=str),
+        "options": json.dumps(options, default=str),
         "car": config.vehicle.name,
         "rom": config.vehicle.maf_table.name if config.vehicle.maf_table is not None else "",
         "note": source.record_note,
     }
-    definition = source.options.get("definition", NO_DEFINITION)
-    beside = () if definition == NO_DEFINITION else (Path(definition),)
-    limit_bytes = int(source.record_max_mb * 1e6)
-    return LiveLinks(RecordingSettings(source.record, limit_bytes, source.driver, header, beside))
+    if second is not None:
+        other = source.driver if driver == second.driver else second.driver
+        header[BESIDE] = other
+    return RecordingSettings(folder, int(source.record_max_mb * 1e6), driver, header, beside)
 
 
-def _second_source(config: Config, clock: Clock) -> tuple[Wideband, LambdaTimeline] | None:
-    """The second source, where one is configured, and where its readings go."""
+def second_source_of(config: Config, clock: Clock) -> tuple[Wideband, LambdaTimeline] | None:
+    """The second source, where one is configured, and where its readings go. It is recorded as the first is.
+
+    Raises:
+        UsageError: the source has a time of its own, or the second one refuses its options.
+    """
     settings = config.second_source
     if settings is None:
         return None
@@ -144,7 +159,10 @@ def _second_source(config: Config, clock: Clock) -> tuple[Wideband, LambdaTimeli
             f"{config.path}: [[second_source]]: the source {config.source.driver} has a time of its own, so "
             f"readings of now do not belong to its samples: a second source needs a live one"
         )
+    links = None
+    if (folder := config.source.record) is not None:
+        links = LiveLinks(_recording(config, folder, settings.driver, settings.options))
     try:
-        return create_second(settings.driver, settings.options, clock), LambdaTimeline()
+        return create_second(settings.driver, settings.options, clock, links), LambdaTimeline()
     except DriverOptionError as error:
         raise UsageError(f"{config.path}: [[second_source]]: {error}") from None

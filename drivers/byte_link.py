@@ -27,12 +27,14 @@ class BytePort(ABC):
 
     Samples are stamped with seconds of the source's clock since the port was opened, in whole
     microseconds: ``arrived_s`` is the time at which the newest byte was read from the system, and
-    ``sent_s`` that at which the newest was written. Waiting is measured in :meth:`now_s`.
+    ``sent_s`` that at which the newest was written; ``opened_s`` is the clock's time they count from, 0
+    for a recording. Waiting is measured in :meth:`now_s`.
     """
 
     name: str
     arrived_s: float
     sent_s: float
+    opened_s: float
 
     @abstractmethod
     def write(self, data: bytes) -> None:
@@ -53,6 +55,10 @@ class BytePort(ABC):
     @abstractmethod
     def now_s(self) -> float:
         """The wall's time, s from an arbitrary origin."""
+
+    @abstractmethod
+    async def pause(self, wall_s: float) -> None:
+        """Lets so much of the wall's time pass."""
 
     @abstractmethod
     def set_break(self, on: bool) -> None:
@@ -118,6 +124,9 @@ class ByteLink(BytePort):
 
     def now_s(self) -> float:
         return self._loop.time()
+
+    async def pause(self, wall_s: float) -> None:
+        await asyncio.sleep(wall_s)
 
     def note(self, note: Note, value: str = "") -> None:
         if self.recorder is not None:

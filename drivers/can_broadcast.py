@@ -12,9 +12,11 @@ import can
 from drivers.base import DeviceUnavailableError, DriverOptionError, LinkCounts, OptionMissingError
 from drivers.batches import batch_of
 from drivers.broadcast_samples import MAX_AGE_S, RATE_HZ, BroadcastSamples, HoldRules
-from drivers.can_listening import CanListener, HeardFrame
+from drivers.can_listening import CanListener
 from drivers.clock import Clock
 from drivers.dbc_signals import DbcError, SignalMap, parse_pairs, signal_map
+from drivers.links import LIVE, CanPlace, Links
+from drivers.listening_port import HeardFrame
 from drivers.options import option, parse_options
 from drivers.slcan_bus import check_place
 from lowmaf.samples import SampleBatch
@@ -53,12 +55,13 @@ class CanBroadcast:
 
     name = "can-broadcast"
 
-    def __init__(self, options: Mapping[str, object], clock: Clock) -> None:
+    def __init__(self, options: Mapping[str, object], clock: Clock, links: Links = LIVE) -> None:
         self.options = parse_options(CanBroadcastOptions, self.name, options)
         if self.options.interface == "slcan":
             check_place(self.options.channel, self.options.bitrate)
         self.counts = LinkCounts()
         self._clock = clock
+        self._links = links
         self._signals = self._map() if options else None
 
     @property
@@ -71,38 +74,37 @@ class CanBroadcast:
         return where if self._signals is None else f"{where}, {self._signals.words}"
 
     async def batches(self) -> AsyncGenerator[SampleBatch, None]:
-        options, clock = self.options, self._clock
+        options = self.options
         if self._signals is None:
             raise DeviceUnavailableError("driver can-broadcast has no options: dbc and signals are needed")
         samples = BroadcastSamples(self._signals, HoldRules(options.rate_hz, options.max_age_s))
         listener = CanListener(
-            (options.interface, options.channel, options.bitrate),
+            CanPlace(options.interface, options.channel, options.bitrate),
             samples.identifiers,
-            clock,
+            self._clock,
             self.counts,
-            options.silent_s,
+            silent_s=options.silent_s,
+            links=self._links,
         )
-        origin_s = sampled_s = clock.now()
+        sampled_s = 0.0
         async with aclosing(listener.frames()) as heard:
             async for frames in heard:
-                batch = self._batch(samples, frames, origin_s)
+                batch = self._batch(samples, frames)
                 if batch is not None:
-                    sampled_s = clock.now()
+                    sampled_s = frames[-1].at_s
                     yield batch
-                elif clock.now() - sampled_s > options.silent_s:
+                elif frames[-1].at_s - sampled_s > options.silent_s:
                     raise DeviceUnavailableError(
                         f"{self.describe()}: frames came, but none with air flow for {options.silent_s:g} s"
                     )
 
-    def _batch(
-        self, samples: BroadcastSamples, frames: list[HeardFrame], origin_s: float
-    ) -> SampleBatch | None:
+    def _batch(self, samples: BroadcastSamples, frames: list[HeardFrame]) -> SampleBatch | None:
         times: list[float] = []
         rows: list[list[float]] = []
         for frame in frames:
             row = samples.take((frame.identifier, frame.is_extended), frame.data, frame.at_s)
             if row is not None:
-                times.append(frame.at_s - origin_s)
+                times.append(frame.at_s)
                 rows.append(row)
         self.counts.bad_frames += samples.bad_frames
         samples.bad_frames = 0

@@ -157,9 +157,11 @@ class BusPort:
             self._recorder.note(self.clock_s(), note, value)
 
     def close(self) -> None:
-        self._bus.shutdown()
-        if self._recorder is not None:
-            self._recorder.close()
+        try:
+            self._bus.shutdown()
+        finally:
+            if self._recorder is not None:
+                self._recorder.close()
 
     def _passed(self, identifier: int, data: bytes, kind: Kind) -> None:
         if self._recorder is not None:

@@ -10,7 +10,8 @@ from drivers.byte_link import BytePort, open_serial, open_tcp
 from drivers.can_link import open_bus
 from drivers.can_port import BusPort, CanPort
 from drivers.clock import Clock
-from drivers.recorder import RecordingSettings, started
+from drivers.listening_port import BusEar, ListeningPort, open_listening
+from drivers.recorder import Recorders, RecordingSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,14 @@ class Links(Protocol):
 
     def can(self, place: CanPlace, clock: Clock, stop: threading.Event, /) -> CanPort: ...
 
+    def listening(self, place: CanPlace, clock: Clock, /) -> ListeningPort: ...
 
-@dataclass(frozen=True, slots=True)
+
 class LiveLinks:
-    """Links to devices. Each is recorded where ``recording`` is given; times are then the wall's."""
+    """Links to devices. Each is recorded where ``recording`` is given."""
 
-    recording: RecordingSettings | None = None
+    def __init__(self, recording: RecordingSettings | None = None) -> None:
+        self._recorders = Recorders(recording)
 
     @property
     def can_wait(self) -> bool:
@@ -49,17 +52,21 @@ class LiveLinks:
 
     def serial(self, port: str, baudrate: int, clock: Clock) -> BytePort:
         link = open_serial(port, baudrate, clock)
-        link.recorder = started(self.recording, port)
+        link.recorder = self._recorders.started(port)
         return link
 
     async def tcp(self, host: str, port: int, clock: Clock) -> BytePort:
         link = await open_tcp(host, port, clock)
-        link.recorder = started(self.recording, f"{host}:{port}")
+        link.recorder = self._recorders.started(f"{host}:{port}")
         return link
 
     def can(self, place: CanPlace, clock: Clock, stop: threading.Event) -> CanPort:
         bus = open_bus(place.interface, place.channel, place.bitrate)
-        return BusPort(bus, clock, stop=stop, recorder=started(self.recording, place.channel))
+        return BusPort(bus, clock, stop=stop, recorder=self._recorders.started(place.channel))
+
+    def listening(self, place: CanPlace, clock: Clock) -> BusEar:
+        bus = open_listening(place.interface, place.channel, place.bitrate)
+        return BusEar(bus, clock, self._recorders.started(place.channel))
 
 
 LIVE = LiveLinks()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from drivers.base import DeviceUnavailableError
 from drivers.byte_link import BytePort
@@ -12,6 +12,7 @@ from drivers.can_port import LinkStoppedError
 from drivers.clock import Clock
 from drivers.isotp import quoted
 from drivers.links import CanPlace
+from drivers.listening_port import FrameId, HeardFrame
 from drivers.recording import Event, Kind, Note, Recording
 
 _SOON_S = 1e-6  # a wait for what never came takes at least so long, so that every deadline comes
@@ -86,7 +87,7 @@ class RecordedBytes(BytePort):
 
     def __init__(self, recording: Recording) -> None:
         self.name = f"recording {recording.path}"
-        self.arrived_s = self.sent_s = 0.0
+        self.arrived_s = self.sent_s = self.opened_s = 0.0
         self._playback = _Playback(recording)
 
     def write(self, data: bytes) -> None:
@@ -102,6 +103,9 @@ class RecordedBytes(BytePort):
 
     def now_s(self) -> float:
         return self._playback.time_s
+
+    async def pause(self, wall_s: float) -> None:
+        self._playback.time_s += wall_s
 
     def set_break(self, on: bool) -> None:
         """There is no line to be held."""
@@ -157,6 +161,33 @@ class RecordedFrames:
         """Nothing is open here."""
 
 
+class RecordedEar:
+    """A bus that was only listened to, out of a recording; see
+    :class:`drivers.listening_port.ListeningPort`."""
+
+    def __init__(self, recording: Recording) -> None:
+        self.opened_s = 0.0
+        self._playback = _Playback(recording)
+
+    def listen_to(self, identifiers: Collection[FrameId]) -> None:
+        """Other frames were not recorded."""
+
+    def receive(self, wait_s: float) -> HeardFrame | None:
+        event = self._playback.came(wait_s)
+        if event is None or event.identifier is None:
+            return None
+        return HeardFrame(event.identifier, event.is_extended, event.data, event.at_s)
+
+    def now_s(self) -> float:
+        return self._playback.time_s
+
+    def note(self, note: Note, value: str = "") -> None:
+        """It is in the recording already."""
+
+    def close(self) -> None:
+        """Nothing is open here."""
+
+
 class RecordedLinks:
     """Opens the link of one recording in place of every other."""
 
@@ -175,3 +206,6 @@ class RecordedLinks:
 
     def can(self, _place: CanPlace, _clock: Clock, stop: threading.Event) -> RecordedFrames:
         return RecordedFrames(self._recording, stop)
+
+    def listening(self, _place: CanPlace, _clock: Clock) -> RecordedEar:
+        return RecordedEar(self._recording)

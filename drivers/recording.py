@@ -4,8 +4,9 @@ A recording is text, one event per line, that can be cut off anywhere: the lines
 A line is ``(seconds) channel content direction``:
 
 * ``seconds`` since the link was opened, with six decimals: the time that the driver used;
-* a CAN frame is written as candump does, ``(0.001204) can0 7E8#02E87D0000000000 R``, so that every
-  program that reads candump's logs reads a recording of a CAN bus;
+* a CAN frame is written as candump does, ``(0.001204) can0 7E8#02E87D0000000000 R``, an extended
+  identifier with eight digits, so that every program that reads candump's logs reads a recording of a
+  CAN bus; of a bus that was only listened to, the frames are those that were wanted;
 * bytes of a serial line are hexadecimal digits, ``(0.001204) ttyUSB0 8010F001BF40 T``, or ``-`` for a
   wait that ended with nothing;
 * a note is an error frame, which programs pass over, with its words where the channel stands:
@@ -29,6 +30,8 @@ from drivers.base import DriverError
 
 VERSION = "1"
 VERSION_KEY = "lowmaf-recording"
+BESIDE = "beside"
+"""Key of the header that names the source that stood beside, whose recording is one of its own."""
 _NOTE_FRAME = "20000080#"
 _SIGN = f"(0.000000) {VERSION_KEY}="
 _NOTHING = "-"
@@ -75,15 +78,19 @@ class Event:
     at_s: float
     data: bytes = b""
     identifier: int | None = None
+    is_extended: bool = False
     words: tuple[str, str] = ("", "")
 
     def is_note(self, note: Note) -> bool:
         return self.kind is Kind.NOTE and self.words[0] == note.value
 
 
-def frame_line(at_s: float, channel: str, identifier: int, data: bytes, kind: Kind) -> str:
-    """The line of a CAN frame with an 11-bit identifier."""
-    return f"({at_s:.6f}) {channel} {identifier:03X}#{data.hex().upper()} {kind.value}\n"
+def frame_line(
+    at_s: float, channel: str, identifier: int, data: bytes, kind: Kind, *, extended: bool = False
+) -> str:
+    """The line of a CAN frame."""
+    digits = 8 if extended else 3
+    return f"({at_s:.6f}) {channel} {identifier:0{digits}X}#{data.hex().upper()} {kind.value}\n"
 
 
 def bytes_line(at_s: float, channel: str, data: bytes, kind: Kind) -> str:
@@ -108,7 +115,7 @@ def event_of(line: str) -> Event | None:
         return None if note is None else Event(Kind.NOTE, at_s, words=(note[1], unquote(note[2])))
     frame = _FRAME.fullmatch(content)
     if frame is not None:
-        return Event(kind, at_s, bytes.fromhex(frame[2]), int(frame[1], 16))
+        return Event(kind, at_s, bytes.fromhex(frame[2]), int(frame[1], 16), is_extended=len(frame[1]) == 8)
     if content == _NOTHING:
         return Event(kind, at_s)
     return Event(kind, at_s, bytes.fromhex(content)) if _BYTES.fullmatch(content) else None

@@ -25,8 +25,16 @@ DRIVERS: Mapping[str, tuple[str, str]] = {
 }
 """Module and class of every driver; the class is called with the options and a clock."""
 
-RECORDED = frozenset({"ssm-kline", "ssm-can", "obd-can", "elm327"})
-"""Drivers whose link can be recorded; their class takes the links as well."""
+RECORDED = frozenset({"ssm-kline", "ssm-can", "obd-can", "elm327", "can-broadcast"})
+"""Drivers whose link can be recorded; their class takes the links as well, as that of every second source
+does."""
+
+RECORDED_WITH: Mapping[str, str] = {
+    "ssm-kline": "definition",
+    "ssm-can": "definition",
+    "can-broadcast": "dbc",
+}
+"""Options that name a file without which a recording cannot be replayed; ``none`` is no file."""
 
 SECOND_SOURCES: Mapping[str, tuple[str, str]] = {
     "wideband": ("drivers.wideband", "Wideband"),
@@ -39,8 +47,8 @@ NEEDS_MAF_TABLE = frozenset({"obd-can", "elm327"})
 READS_DEFINITION = frozenset({"ssm-kline", "ssm-can"})
 """Drivers with an option ``definition``, which the configuration takes from its section on the car."""
 
-FILE_OPTIONS: Mapping[str, str] = {"can-broadcast": "dbc", "replay": "file"}
-"""Options that name a file: relative to the configuration's folder where they are read from one."""
+FILE_OPTIONS: Mapping[str, tuple[str, ...]] = {"can-broadcast": ("dbc",), "replay": ("file", "dbc")}
+"""Options that name files: relative to the configuration's folder where they are read from one."""
 
 OWN_TIME = frozenset({"simulator", "replay"})
 """Drivers whose samples are not of now: nothing else that is measured now can be laid over them."""
@@ -63,8 +71,10 @@ def create(name: str, options: Mapping[str, object], clock: Clock, links: Links 
     return cast(Driver, getattr(importlib.import_module(module), kind)(options, clock, *more))
 
 
-def create_second(name: str, options: Mapping[str, object], clock: Clock) -> Wideband:
-    """A second source that has checked its options and opened nothing.
+def create_second(
+    name: str, options: Mapping[str, object], clock: Clock, links: Links | None = None
+) -> Wideband:
+    """A second source that has checked its options and opened nothing; ``links`` as :func:`create` has it.
 
     Raises:
         DriverOptionError: no second source of this name, or an option it does not have or allow.
@@ -76,4 +86,5 @@ def create_second(name: str, options: Mapping[str, object], clock: Clock) -> Wid
             f"{', '.join(SECOND_SOURCES)}{first}"
         )
     module, kind = SECOND_SOURCES[name]
-    return cast("Wideband", getattr(importlib.import_module(module), kind)(options, clock))
+    more = () if links is None else (links,)
+    return cast("Wideband", getattr(importlib.import_module(module), kind)(options, clock, *more))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, closing
 from dataclasses import dataclass
@@ -12,13 +11,15 @@ import can
 
 from drivers.aem_frames import CAN_ID, AemScanner, reading_of_frame
 from drivers.base import DeviceUnavailableError, DriverOptionError, FrameError, LinkCounts
-from drivers.byte_link import open_serial
+from drivers.byte_link import BytePort
 from drivers.can_listening import CanListener
 from drivers.clock import Clock
 from drivers.innovate_frames import InnovateScanner
 from drivers.lambda_reading import LambdaReading
+from drivers.links import LIVE, CanPlace, Links
 from drivers.naw_frames import REPLY_BYTES, REQUEST, reading_of_reply
 from drivers.options import option, parse_options
+from drivers.recording import Note
 from drivers.slcan_bus import check_place
 
 _READ_S = 0.5
@@ -79,7 +80,7 @@ class Wideband:
 
     name = "wideband"
 
-    def __init__(self, options: Mapping[str, object], clock: Clock) -> None:
+    def __init__(self, options: Mapping[str, object], clock: Clock, links: Links = LIVE) -> None:
         self.options = parse_options(WidebandOptions, self.name, options)
         if self._on_can and self.options.interface == "slcan":
             check_place(self.options.channel, self.options.bitrate)
@@ -90,6 +91,7 @@ class Wideband:
             )
         self.counts = LinkCounts()
         self._clock = clock
+        self._links = links
 
     @property
     def _on_can(self) -> bool:
@@ -123,8 +125,8 @@ class Wideband:
             "aem": lambda: AemScanner(options.stoich_afr),
         }
         scanner = make[options.controller]()
-        with closing(open_serial(options.port, self._baudrate, self._clock)) as link:
-            patience = _Patience(self)
+        with closing(self._links.serial(options.port, self._baudrate, self._clock)) as link:
+            patience = _Patience(self, link)
             while True:
                 found = scanner.feed(await link.read(1, min(_READ_S, options.silent_s)))
                 self.counts.bad_frames = scanner.bad_frames
@@ -133,8 +135,8 @@ class Wideband:
                     yield link.opened_s + link.arrived_s, reading
 
     async def _asked(self) -> AsyncGenerator[TimedReading, None]:
-        with closing(open_serial(self.options.port, self._baudrate, self._clock)) as link:
-            patience = _Patience(self)
+        with closing(self._links.serial(self.options.port, self._baudrate, self._clock)) as link:
+            patience = _Patience(self, link)
             while True:
                 link.write(REQUEST)
                 data = await link.read(REPLY_BYTES, _NAW_WAIT_S)
@@ -147,17 +149,18 @@ class Wideband:
                     continue
                 patience.check(heard=True)
                 yield link.opened_s + link.arrived_s, reading
-                await asyncio.sleep(_NAW_INTERVAL_S)
+                await link.pause(_NAW_INTERVAL_S)
 
     async def _from_can(self) -> AsyncGenerator[TimedReading, None]:
         options = self.options
         number = CAN_ID + options.sensor - 1
         listener = CanListener(
-            (options.interface, options.channel, options.bitrate),
+            CanPlace(options.interface, options.channel, options.bitrate),
             ((number, False), (number, True)),  # AEM documents both kinds of identifier
             self._clock,
             self.counts,
-            options.silent_s,
+            silent_s=options.silent_s,
+            links=self._links,
         )
         async with aclosing(listener.frames()) as batches:
             async for frames in batches:
@@ -167,7 +170,7 @@ class Wideband:
                     except FrameError:
                         self.counts.bad_frames += 1
                         continue
-                    yield frame.at_s, reading
+                    yield listener.opened_s + frame.at_s, reading
 
     @property
     def _baudrate(self) -> int:
@@ -175,18 +178,22 @@ class Wideband:
 
 
 class _Patience:
-    """How long a serial controller may say nothing that can be read."""
+    """How long a serial controller may say nothing that can be read; the first that can be is noted."""
 
-    def __init__(self, source: Wideband) -> None:
+    def __init__(self, source: Wideband, link: BytePort) -> None:
         self._source = source
-        self._loop = asyncio.get_running_loop()
-        self._heard_s = self._loop.time()
+        self._link = link
+        self._found = False
+        self._heard_s = link.now_s()
 
     def check(self, *, heard: bool) -> None:
         """Raises DeviceUnavailableError when nothing was heard for too long."""
-        now_s, silent_s = self._loop.time(), self._source.options.silent_s
+        now_s, silent_s = self._link.now_s(), self._source.options.silent_s
         if heard:
             self._heard_s = now_s
+            if not self._found:
+                self._found = True
+                self._link.note(Note.IDENTIFIED, self._source.describe())
         elif now_s - self._heard_s > silent_s:
             bad = self._source.counts.bad_frames
             why = (

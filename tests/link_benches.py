@@ -20,6 +20,7 @@ from drivers.simulator.kline_ecu import KlineEcu
 from drivers.simulator.link_faults import NO_FAULTS, LinkFaults
 from drivers.simulator.pty_port import PtyPort
 from drivers.simulator.settings import CarSettings
+from drivers.simulator.slcan_adapter import SlcanAdapterBus
 
 Options = Mapping[str, object]
 BROADCAST: Options = {"dbc": str(DBC), "signals": SIGNALS}
@@ -76,6 +77,21 @@ def can_bench(faults: LinkFaults, clock: Clock | None = None) -> Iterator[Bench]
 
 
 @contextmanager
+def slcan_bench(faults: LinkFaults, clock: Clock | None = None) -> Iterator[Bench]:
+    """A serial CAN adapter with an ECU behind it."""
+    port = PtyPort()
+    ecu = SimulatedEcu(SlcanAdapterBus(port, faults), idling_car(), clock or standing())
+    ecu.start()
+    stop = Once(ecu.stop)
+    try:
+        yield Bench(
+            {"interface": "slcan", "channel": port.path, "bitrate": 500_000, "rate_hz": 100.0}, unplug=stop
+        )
+    finally:
+        stop()
+
+
+@contextmanager
 def kline_bench(faults: LinkFaults, clock: Clock | None = None) -> Iterator[Bench]:
     """A cable with an ECU on it, twenty-four times as fast as a real one."""
     port = PtyPort()
@@ -124,9 +140,9 @@ def replay_bench(faults: LinkFaults) -> Iterator[Bench]:
 
 
 @contextmanager
-def broadcast_bench(faults: LinkFaults) -> Iterator[Bench]:
+def broadcast_bench(faults: LinkFaults, clock: Clock | None = None) -> Iterator[Bench]:
     """A bus on which an ECU broadcasts."""
-    with broadcasting(car_frames(idling_car()), faults) as (channel, broadcaster):
+    with broadcasting(car_frames(idling_car(), clock or standing()), faults) as (channel, broadcaster):
         yield Bench(
             {"interface": "virtual", "channel": channel, **BROADCAST, "silent_s": 1.0},
             unplug=Once(broadcaster.stop),

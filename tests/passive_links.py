@@ -12,6 +12,7 @@ from pathlib import Path
 import can
 
 from drivers.can_link import open_bus
+from drivers.clock import Clock
 from drivers.simulator.link_faults import NO_FAULTS, FaultyOutput, LinkFaults
 from drivers.simulator.pty_port import PtyPort
 from lowmaf.samples import FuelLoop
@@ -54,6 +55,10 @@ class Broadcaster:
         self._thread = threading.Thread(target=self._run, name="broadcaster")
         self._thread.start()
 
+    def mute(self) -> None:
+        """Sends no more; the bus stays."""
+        self._stop.set()
+
     def stop(self) -> None:
         """Ends it; a second time nothing happens."""
         self._stop.set()
@@ -74,13 +79,15 @@ class Broadcaster:
         self._bus.send(can.Message(arbitration_id=identifier, is_extended_id=extended, data=data))
 
 
-def car_frames(car: object) -> Callable[[], Sequence[Frame]]:
+def car_frames(car: object, clock: Clock) -> Callable[[], Sequence[Frame]]:
     """What the ECU of a simulated car broadcasts: the slow frame has one part at a time."""
+    began_s, started_s = car.t_s, clock.now()
     turn = 0
 
     def frames() -> Sequence[Frame]:
         nonlocal turn
         turn += 1
+        car.advance_to(began_s + clock.now() - started_s)
         loop = int(car.fuel_loop == FuelLoop.CLOSED)
         slow = (round(car.ect_c) + 40.0, car.iat_c + 273.15, car.speed_kmh / 1.609344)
         return (
@@ -117,6 +124,10 @@ class SerialController:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="controller")
         self._thread.start()
+
+    def mute(self) -> None:
+        """Says no more; its port stays."""
+        self._stop.set()
 
     def stop(self) -> None:
         self._stop.set()

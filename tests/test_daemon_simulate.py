@@ -120,7 +120,7 @@ def test_a_recorded_log_is_driven_probed_recorded_and_replayed(probe, tmp_path: 
 def test_only_a_link_can_be_recorded(probe, tmp_path: Path) -> None:
     status, _, err = probe("[source]\n", "--record", str(tmp_path))
     assert status == 2
-    assert "driver simulator has no link that can be recorded; those of elm327, obd-can, ssm-can" in err
+    assert "driver simulator has no link that can be recorded; those of can-broadcast, elm327, obd-can" in err
 
 
 def test_a_bad_link_is_read_as_well(probe) -> None:

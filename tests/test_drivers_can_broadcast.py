@@ -31,9 +31,11 @@ from drivers.base import DeviceUnavailableError, DriverOptionError, LinkCounts, 
 from drivers.broadcast_samples import BroadcastSamples, HoldRules
 from drivers.can_broadcast import CanBroadcast
 from drivers.can_link import open_bus
-from drivers.can_listening import CanListener, open_listening
+from drivers.can_listening import CanListener
 from drivers.clock import WallClock
 from drivers.dbc_signals import DbcError, parse_pairs, signal_map
+from drivers.links import LIVE, CanPlace
+from drivers.listening_port import open_listening
 from drivers.simulator.pty_port import PtyPort
 from drivers.simulator.slcan_adapter import SlcanAdapterBus
 from drivers.slcan_frames import SlcanFrame
@@ -374,7 +376,8 @@ async def test_a_serial_adapter_is_opened_to_listen_and_sent_nothing_else() -> N
 async def test_an_adapter_that_listens_gives_what_one_that_takes_part_does() -> None:
     port = PtyPort()
     bus = SlcanAdapterBus(port)
-    listener = CanListener(("slcan", port.path, 500_000), {ENGINE}, WallClock(), LinkCounts(), 2.0)
+    place = CanPlace("slcan", port.path, 500_000)
+    listener = CanListener(place, {ENGINE}, WallClock(), LinkCounts(), silent_s=2.0, links=LIVE)
     stop = threading.Event()
 
     def serve() -> None:
@@ -397,6 +400,6 @@ async def test_an_adapter_that_listens_gives_what_one_that_takes_part_does() -> 
 
 def test_no_module_that_listens_can_send(project: Path) -> None:
     """The only sends in them are those that are taken away."""
-    for module in ("can_listening", "can_broadcast", "broadcast_samples", "dbc_signals"):
+    for module in ("can_listening", "listening_port", "can_broadcast", "broadcast_samples", "dbc_signals"):
         source = (project / "drivers" / f"{module}.py").read_text(encoding="utf-8")
-        assert source.count(".send") == (2 if module == "can_listening" else 0), module
+        assert source.count(".send") == (2 if module == "listening_port" else 0), module

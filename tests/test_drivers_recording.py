@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from drivers.logs.errors import LogUnreadableError
 from drivers.logs.opening import open_log
-from drivers.recorder import Recorder, RecordingSettings, started
+from drivers.recorder import Recorder, Recorders, RecordingSettings
 from drivers.recording import (
     Event,
     Kind,
@@ -35,10 +35,13 @@ def test_bytes_are_read_as_they_were_written(at_s: float, data: bytes, kind: Kin
     assert event_of(bytes_line(at_s, "ttyUSB0", data, kind)) == Event(kind, round(at_s, 6), data)
 
 
-@given(times, st.integers(0, 0x7FF), st.binary(max_size=8), kinds)
-def test_frames_are_read_as_they_were_written(at_s: float, identifier: int, data: bytes, kind: Kind) -> None:
-    line = frame_line(at_s, "can0", identifier, data, kind)
-    assert event_of(line) == Event(kind, round(at_s, 6), data, identifier)
+@given(times, st.integers(0, 0x1FFFFFFF), st.booleans(), st.binary(max_size=8), kinds)
+def test_frames_are_read_as_they_were_written(
+    at_s: float, identifier: int, extended: bool, data: bytes, kind: Kind
+) -> None:
+    identifier &= 0x1FFFFFFF if extended else 0x7FF
+    line = frame_line(at_s, "can0", identifier, data, kind, extended=extended)
+    assert event_of(line) == Event(kind, round(at_s, 6), data, identifier, is_extended=extended)
 
 
 @given(times, st.sampled_from(["car", "note", "gave-up"]), st.text(st.characters(codec="utf-8")))
@@ -56,8 +59,14 @@ def settings(folder: Path, limit_bytes: int = 10**9) -> RecordingSettings:
     return RecordingSettings(folder, limit_bytes, "ssm-kline", {"options": "{}", "car": "Ŝubaru 2.5 (EJ255)"})
 
 
+def started(given: RecordingSettings) -> Recorder:
+    recorder = Recorders(given).started("/dev/ttyUSB0")
+    assert recorder is not None
+    return recorder
+
+
 def recorded(folder: Path, limit_bytes: int = 10**9, events: int = 100, *, identified: bool = True) -> Path:
-    recorder = Recorder(settings(folder, limit_bytes), "/dev/ttyUSB0")
+    recorder = started(settings(folder, limit_bytes))
     for number in range(events):
         recorder.bytes(number / 10.0, bytes((number % 256,) * 20), Kind.CAME)
     if identified:
@@ -160,14 +169,16 @@ def test_a_folder_that_cannot_be_written_to_costs_the_recording_only(
 ) -> None:
     taken = tmp_path / "file"
     taken.touch()
-    assert started(settings(taken), "/dev/ttyUSB0") is None
-    assert "nothing is recorded" in caplog.text
+    recorders = Recorders(settings(taken))
+    assert recorders.started("/dev/ttyUSB0") is None
+    assert recorders.started("/dev/ttyUSB0") is None
+    assert caplog.text.count("nothing is recorded") == 1, "said once, not with every try"
 
 
 @pytest.mark.parametrize(
     ("header", "words"),
     [
-        ({}, "driver '' is not one that records; known: elm327, obd-can, ssm-can, ssm-kline"),
+        ({}, "driver '' is not one that records; known: can-broadcast, elm327, obd-can, ssm-can, ssm-kline"),
         ({"driver": "simulator"}, "driver 'simulator' is not one that records"),
         ({"driver": "elm327", "options": "{"}, "its header is damaged"),
         ({"driver": "elm327", "options": "[1]"}, "its header is damaged"),
@@ -190,7 +201,7 @@ def test_a_recording_that_gives_no_sample_is_refused_in_words(
 
 
 def test_a_driver_that_asks_something_else_says_where(tmp_path: Path) -> None:
-    recorder = Recorder(settings(tmp_path), "/dev/ttyUSB0")
+    recorder = started(settings(tmp_path))
     recorder.bytes(0.1, b"", Kind.CAME)
     recorder.bytes(0.25, b"\x80\x10\xf0\x01\xbe\x3f", Kind.SENT)
     recorder.note(0.3, Note.IDENTIFIED)
@@ -200,8 +211,8 @@ def test_a_driver_that_asks_something_else_says_where(tmp_path: Path) -> None:
 
 
 def test_options_in_the_header_are_those_of_the_driver(tmp_path: Path) -> None:
-    recorder = Recorder(
-        RecordingSettings(tmp_path, 10**6, "ssm-kline", {"options": json.dumps({"mode": "sideways"})}), "x"
+    recorder = started(
+        RecordingSettings(tmp_path, 10**6, "ssm-kline", {"options": json.dumps({"mode": "sideways"})})
     )
     recorder.note(0.1, Note.IDENTIFIED)
     recorder.close()

@@ -76,7 +76,7 @@ async def test_what_cannot_be_replayed_is_one_line(tmp_path: Path, name: str, wo
 
 
 async def test_a_raw_recording_that_tells_nothing_is_one_line_too(tmp_path: Path) -> None:
-    recorder = Recorder(RecordingSettings(tmp_path, 10**6, "elm327", {}), "x")
+    recorder = Recorder(RecordingSettings(tmp_path, 10**6, "elm327", {}), "x", print)
     recorder.bytes(0.1, b"7F", Kind.SENT)
     recorder.note(0.2, Note.IDENTIFIED)
     recorder.close()

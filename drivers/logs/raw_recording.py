@@ -13,8 +13,8 @@ from drivers.logs.errors import LogUnreadableError
 from drivers.logs.sampling import GAP_S
 from drivers.logs.summary import LogSummary
 from drivers.recorded_links import RecordedLinks, RecordingEndedError
-from drivers.recording import Recording, RecordingError
-from drivers.registry import RECORDED, create
+from drivers.recording import BESIDE, Recording, RecordingError
+from drivers.registry import RECORDED, RECORDED_WITH, SECOND_SOURCES, create
 from lowmaf.samples import SampleBatch
 
 _AT_ONCE = 400  # batches that are gathered into one: live ones hold few samples
@@ -23,7 +23,8 @@ _AT_ONCE = 400  # batches that are gathered into one: live ones hold few samples
 class RawRecording:
     """One recording, read once in flat memory; see :class:`drivers.logs.recorded_drive.RecordedDrive`.
 
-    A definition file that the driver used is looked for beside the recording, whatever its place was.
+    A file that the driver used (a definition, a DBC file) is looked for beside the recording, whatever
+    its place was.
     ``name`` is what it is called in messages; ``require_flag`` refuses one without the loop's state.
     It runs an event loop of its own, so it cannot be read inside of one.
     """
@@ -35,6 +36,7 @@ class RawRecording:
         self._driver: Driver | None = None
         self._channels: tuple[str, ...] = ()
         self._ended = ""
+        self._beside = ""
         self._rows = 0
         self._gaps = 0
         self._driven_s = 0.0
@@ -63,7 +65,7 @@ class RawRecording:
             columns=dict.fromkeys(self._channels, self._driver.name),
             converted=(),
             inferred=(),
-            warnings=(self._ended,) if self._ended else (),
+            warnings=tuple(filter(None, (self._ended, self._beside))),
             gaps=self._gaps,
             sample_rate_hz=(self._rows - 1 - self._gaps) / self._driven_s if self._driven_s else None,
             duration_s=self._last_s,
@@ -117,6 +119,16 @@ class RawRecording:
         """The driver that made the recording, with its options, on the recording."""
         header = recording.header
         name = header.get("driver", "")
+        if name in SECOND_SOURCES:
+            raise LogUnreadableError(
+                self.name,
+                f"it is of a {name}, which measures lambda and gives no samples: replay the recording of the "
+                f"source that it stood beside",
+            )
+        if other := header.get(BESIDE):
+            self._beside = (
+                f"the {other[:40]} beside it is not in this recording: lambda is that of the ECU alone"
+            )
         if name not in RECORDED:
             raise LogUnreadableError(
                 self.name,
@@ -126,9 +138,10 @@ class RawRecording:
             options = json.loads(header.get("options", "{}"))
             if not isinstance(options, dict):
                 raise LogUnreadableError(self.name, "its header is damaged: options must be a table")
-            definition = options.get("definition")
-            if isinstance(definition, str) and definition != "none":
-                options["definition"] = str(self._path.parent / Path(definition).name)
+            needed = RECORDED_WITH.get(name, "")
+            file = options.get(needed)
+            if isinstance(file, str) and file != "none":
+                options[needed] = str(self._path.parent / Path(file).name)
             return create(name, options, WallClock(), RecordedLinks(recording))
         except (ValueError, RecursionError) as error:
             raise LogUnreadableError(self.name, f"its header is damaged: {error}") from error
