@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from typing import Protocol
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from drivers.logs.columns import Column
 from drivers.logs.fuel_loop import LoopCoding, LoopInference, code_of_text, decoded_loop
 from drivers.logs.layout import LogLayout
 from drivers.logs.number_parser import Mask
-from drivers.logs.rows import Rows
+from drivers.logs.rows import Cells, ReadWord
 from drivers.logs.time_column import StampGroup, TimeLine, spread, steps_from
 from lowmaf.samples import Floats, SampleBatch
 
@@ -31,6 +32,16 @@ _NEEDED_FOR_LOOP: Mapping[LoopCoding, frozenset[str]] = {
     LoopCoding.NONE: frozenset({"fuel_loop", "stft_pct", "lambda_target", "throttle_pct"}),
 }
 """Channels that say, or let conclude, the state of the fuel loop, by how it is coded."""
+
+
+class SampledRows(Protocol):
+    """Rows of a log, or records that were pushed: :class:`drivers.logs.rows.Rows` says what is what."""
+
+    @property
+    def unusable(self) -> Counter[str]: ...
+    def __len__(self) -> int: ...
+    def column(self, index: int, read_word: ReadWord = ..., /) -> Cells: ...
+    def stamps(self, index: int, seconds_per_unit: float, /) -> tuple[Floats, Floats | None]: ...
 
 
 class Sampler:
@@ -76,7 +87,7 @@ class Sampler:
         read = {layout.columns[name].index for name in self._channels if name in layout.columns}
         return read | {layout.time.index}
 
-    def take(self, rows: Rows, layout: LogLayout) -> SampleBatch | None:
+    def take(self, rows: SampledRows, layout: LogLayout) -> SampleBatch | None:
         """The samples of these rows; the last stamp's wait for the next one. None where none is ready."""
         self.rows += len(rows) + sum(rows.unusable.values())
         self.unusable.update(rows.unusable)
@@ -129,7 +140,7 @@ class Sampler:
         self._last_s = float(t_s[-1])
         self.duration_s = max(self.duration_s, self._last_s)
 
-    def _measured(self, rows: Rows, layout: LogLayout, timed: Mask | None, count: int) -> dict[str, Floats]:
+    def _measured(self, rows: SampledRows, layout: LogLayout, timed: Mask | None, count: int) -> dict[str, Floats]:
         """Channels in our units, for the rows that have a time, None: all; NaN for a column that is gone."""
         channels: dict[str, Floats] = {}
         for name in self._channels:
@@ -146,7 +157,7 @@ class Sampler:
         return channels
 
     def _loop(
-        self, rows: Rows, layout: LogLayout, flag: Column, timed: Mask | None, target: Floats | None
+        self, rows: SampledRows, layout: LogLayout, flag: Column, timed: Mask | None, target: Floats | None
     ) -> Floats:
         cells = rows.column(flag.index, code_of_text)
         self.lost[flag.header.text] += cells.lost
