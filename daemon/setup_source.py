@@ -96,6 +96,8 @@ def missing(port: str) -> str | None:
         return None
     if not Path(port).exists():
         return f"there is no {port} here: is the adapter plugged in?"
+    if not Path(port).is_char_device():
+        return f"{port} is neither a serial port nor a CAN interface"
     if not os.access(port, os.R_OK | os.W_OK):
         return (
             f"{port} may not be opened by you: sudo usermod -aG dialout $USER, then log in anew, or use sudo"
@@ -109,9 +111,7 @@ def _hint(port: str, found: list[FoundPort]) -> DriverHint:
     for known in found:
         if port == known.path or _same(port, known.path):
             return known.hint
-    if "/" not in port:
-        return DriverHint.SOCKETCAN
-    return serial_hint(None, None, port)
+    return serial_hint(None, None, port) if "/" in port else DriverHint.SOCKETCAN
 
 
 def _same(port: str, other: str) -> bool:

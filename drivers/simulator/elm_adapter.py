@@ -69,7 +69,7 @@ class ElmAdapter:
             typed += self._port.read(_LISTEN_S)
             while b"\r" in typed:
                 line, _, typed = typed.partition(b"\r")
-                self._serve(line.replace(b"\0", b"").replace(b"\n", b"").decode("ascii", "replace"))
+                self._serve(line.replace(b"\0", b"").replace(b"\n", b"").decode("latin-1"))
 
     def _serve(self, typed: str) -> None:
         command = typed.replace(" ", "").upper() or self._last
@@ -77,7 +77,7 @@ class ElmAdapter:
         echo = f"{typed}\r" if self._echo or self._habits.keeps_echo else ""
         body = self._setting(command[2:]) if command.startswith("AT") else self._reading(command)
         prompt = "\r\r>\r>" if self._habits.double_prompts else "\r\r>"
-        text = (echo + body + prompt).encode("ascii")
+        text = (echo + body + prompt).encode("latin-1", "replace")
         if self._habits.nuls:
             text = text.replace(b"\r", b"\0\r\0")
         for piece in self._output.pieces(text, is_text=True):
