@@ -18,8 +18,10 @@ from daemon.store_records import StoreError
 from lowmaf.filters import Filters
 from web.review import CountedSample, HistoryStep, ReviewUnavailableError, WhatIf
 
-FRESH_S = 30.0
+FRESH_S = 10.0
 """What was read of the store is used again for this long: a tuner tries one limit after the other."""
+HISTORY_S = 30.0
+"""A history costs many solves, and changes little in this time."""
 
 
 class HubReview:
@@ -82,7 +84,7 @@ class HubReview:
         async with self._one_at_a_time:
             pipeline, now_s = self._hub.pipeline, self._now_s()
             of = (pipeline.table.revision, pipeline.learned.epoch)
-            if of != self._histories_of or now_s - self._solved_s > FRESH_S:
+            if of != self._histories_of or now_s - self._solved_s > HISTORY_S:
                 self._histories = await asyncio.to_thread(cell_histories, Learnt.of(pipeline))
                 self._histories_of, self._solved_s = of, now_s
         return self._histories[cell] if cell < len(self._histories) else ()

@@ -25,8 +25,10 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.01)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize(("device", "size"), [("phone", PHONE), ("desk", DESK)])
+@pytest.mark.parametrize(
+    ("device", "size", "scheme"),
+    [("phone", PHONE, "dark"), ("phone", PHONE, "light"), ("desk", DESK, "light")],
+)
 async def test_the_drive_view_is_complete_and_fits(
     browser: Browser, device: str, size: dict[str, int], scheme: str
 ) -> None:

@@ -91,7 +91,7 @@ async def every_view_shows_what_was_learned(page: Page, name: str) -> None:
     await page.locator('#table tr[data-state="measured"] .volts a').first.click()
     await expect(page.locator("#cell .figure")).to_have_text(re.compile(r"[+−]?\d+\.\d\s%"))
     await expect(page.locator("#cell .history .estimate")).to_have_count(1)
-    await expect(page.locator("#cell .samples li").first).to_be_visible()
+    await expect(page.locator("#cell .samples li").first).to_be_visible(timeout=30_000)
     await go(page, "curve")
     await expect(page.locator("#curve .plot .estimate").first).to_be_attached()
     await expect(page.locator("#curve .plot .points")).to_have_attribute("d", re.compile(r"M.*M"))

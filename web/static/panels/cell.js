@@ -8,7 +8,7 @@ import { flow, temperature } from "../units.js";
 import { GLYPHS } from "./table.js";
 
 /** Its history is asked for again after this long, ms. */
-const REFRESH_MS = 30_000;
+const REFRESH_MS = 12_000;
 const SHOWN_SAMPLES = 10;
 const SIZE = { width: 340, height: 190, left: 44, right: 8, top: 14, bottom: 34 };
 
