@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import ssl
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -15,10 +16,12 @@ ANSWER = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 @dataclass
 class Received:
-    """What came: every body in its order, and per run each chunk once, by its sequence number."""
+    """What came: every body in its order, per run each chunk once, by its sequence number, and every head,
+    in lower case."""
 
     bodies: list[dict[str, Any]] = field(default_factory=list)
     sizes: list[int] = field(default_factory=list)
+    heads: list[str] = field(default_factory=list)
     connections: int = 0
     runs: dict[str, dict[int, dict[str, Any]]] = field(default_factory=lambda: defaultdict(dict))
     news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -65,7 +68,9 @@ def takes_all(body: bytes, received: Received) -> bytes | None:
 
 
 @contextlib.asynccontextmanager
-async def receiving(behaviour: Behaviour = takes_all) -> AsyncIterator[tuple[str, Received]]:
+async def receiving(
+    behaviour: Behaviour = takes_all, encrypted: ssl.SSLContext | None = None
+) -> AsyncIterator[tuple[str, Received]]:
     """Yields the address of a receiver, such as ``127.0.0.1:41234``, and what it has received."""
     received = Received()
     writers: set[asyncio.StreamWriter] = set()
@@ -76,6 +81,7 @@ async def receiving(behaviour: Behaviour = takes_all) -> AsyncIterator[tuple[str
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
+                received.heads.append(head.decode().lower())
                 lines = head.lower().split(b"\r\n")
                 length = next(int(line[15:]) for line in lines if line.startswith(b"content-length:"))
                 answer = behaviour(await reader.readexactly(length), received)
@@ -91,7 +97,7 @@ async def receiving(behaviour: Behaviour = takes_all) -> AsyncIterator[tuple[str
             writers.discard(writer)
             writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=encrypted)
     try:
         port = server.sockets[0].getsockname()[1]
         yield f"127.0.0.1:{port}", received

@@ -89,7 +89,7 @@ def started(folder: Path, hook: str, live_s: int = LIVE_S) -> Daemon:
     assert tomllib.loads(config.read_text())
     process = subprocess.Popen([sys.executable, "-m", "daemon", "run", "--config", str(config)], text=True)
     until_s = time.monotonic() + 60.0
-    while time.monotonic() < until_s:
+    while time.monotonic() < until_s and process.poll() is None:
         try:
             status = get(port, "/api/v1/status")
         except OSError:
@@ -99,7 +99,7 @@ def started(folder: Path, hook: str, live_s: int = LIVE_S) -> Daemon:
             return Daemon(process, port)
         time.sleep(0.1)
     process.kill()
-    raise SystemExit("the daemon did not start within a minute")
+    raise SystemExit("the daemon did not start")
 
 
 def stopped(daemon: Daemon) -> None:
