@@ -55,6 +55,29 @@ lock: $(VENV)/.dev  ## resolve the locked dependencies anew from pyproject.toml
 	@$(PIP) uv
 	$(BIN)/uv $(RESOLVE) --group build --output-file requirements.lock
 	$(BIN)/uv $(RESOLVE) --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	$(BIN)/uv $(filter-out pyproject.toml,$(RESOLVE)) --group audit --output-file requirements-audit.lock
+
+# Its tools need packages of their own versions: they have a virtual environment of their own.
+AUDIT := $(VENV)-audit
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+
+.PHONY: audit sbom
+audit: $(AUDIT)/.made  ## look for known weaknesses in the locked packages, and for dangerous code in ours
+	@$(AUDIT)/bin/bandit --quiet --recursive --configfile pyproject.toml lowmaf drivers daemon web
+	@$(AUDIT)/bin/python tools/audit.py requirements.lock
+
+sbom: $(AUDIT)/.made  ## write what a release is made of, package by package, as CycloneDX into dist
+	@mkdir -p dist
+	@$(AUDIT)/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+		--output-file dist/lowmaf-$(VERSION).cdx.json requirements.lock
+	@echo "dist/lowmaf-$(VERSION).cdx.json"
+
+$(AUDIT)/.made: requirements-audit.lock $(VENV)/.made
+	@echo "Installing what audits lowmaf into $(AUDIT)"
+	@$(BIN)/python -m venv --clear $(AUDIT)
+	@$(AUDIT)/bin/python -m pip --disable-pip-version-check --no-input install --quiet $(LOCKED) \
+		--requirement requirements-audit.lock
+	@touch $@
 
 .PHONY: clean
 clean:  ## remove the virtual environments and everything that was generated

@@ -157,6 +157,27 @@ class WebSettings:
             '"http://localhost:8080"'
         },
     )
+    read_requires_pairing: bool = field(
+        default=False,
+        metadata={
+            "meaning": "whether only paired devices may look, too; otherwise everybody on the network may. "
+            "To change anything a device of the network must be paired in any case: lowmaf pair"
+        },
+    )
+    pairing_code_s: float = _number(
+        300.0, "s", "a code that pairs a device is good for so long", 30.0, 3600.0
+    )
+    max_devices: int = _number(50, "", "so many devices and tokens of scripts are kept", 1, 1000)
+    requests_per_s: float = _number(
+        100.0, "", "an address of the network may ask so often; more is answered with 429", 1.0, 1e6
+    )
+    openej_service: bool = field(
+        default=True,
+        metadata={"meaning": "whether to offer the OpenEJ service, which keeps nothing, to everybody"},
+    )
+    openej_per_min: float = _number(
+        60.0, "", "an address that was not paired may use it so often; more is answered with 429", 1.0, 1e6
+    )
     max_waiting_runs: int = _number(
         10_000, "", "so many runs of analyses wait at most; more are answered with 429", 1, 1_000_000
     )

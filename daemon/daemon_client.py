@@ -47,25 +47,35 @@ class DaemonSessions:
         return rebuilt
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
-        parts = urlsplit(self._address)
-        if parts.scheme != "http" or not parts.hostname:
-            raise WorkError(
-                f"the lowmaf that has the database does not say where it answers: {parts.geturl()!r}"
-            )
-        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=TIMEOUT_S)
-        try:
-            sent = None if body is None else json.dumps(body)
-            connection.request(method, path, sent, {"content-type": "application/json"} if sent else {})
-            response = connection.getresponse()
-            content = response.read()
-        except (OSError, http.client.HTTPException) as error:
-            raise WorkError(
-                f"the lowmaf that has the database does not answer at {self._address}: {error}; stop it and "
-                "try again"
-            ) from None
-        finally:
-            connection.close()
-        return _answer(response.status, content, self._address)
+        return ask_daemon(self._address, method, path, body)
+
+
+def ask_daemon(address: str, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+    """What the lowmaf at ``address``, such as ``http://127.0.0.1:8000/``, answers, as JSON. Blocks.
+
+    Raises:
+        WorkError: it does not answer, or refuses; its reason is told.
+    """
+    try:
+        parts = urlsplit(address)
+        port = parts.port
+    except ValueError as error:
+        raise WorkError(f"{address!r} is no address: {error}") from None
+    if parts.scheme != "http" or not parts.hostname:
+        raise WorkError(f"lowmaf does not say where it answers: {address!r}; http://HOST:PORT/ is needed")
+    # Who asks from 127.0.0.1 is at this machine, also where lowmaf listens on another address of it only.
+    source = None if ":" in parts.hostname else ("127.0.0.1", 0)
+    connection = http.client.HTTPConnection(parts.hostname, port, TIMEOUT_S, source)
+    try:
+        sent = None if body is None else json.dumps(body)
+        connection.request(method, path, sent, {"content-type": "application/json"} if sent else {})
+        response = connection.getresponse()
+        content = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise WorkError(f"lowmaf does not answer at {address}: {error}") from None
+    finally:
+        connection.close()
+    return _answer(response.status, content, address)
 
 
 def _answer(status: int, content: bytes, address: str) -> Any:

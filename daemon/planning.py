@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from daemon.access_plan import AccessPlan
 from daemon.analysis_settings import AnalysisSettings
 from daemon.config_sections import Config
+from daemon.diagnosis import configuration_document
 from daemon.errors import UsageError
 from daemon.runtime import Plan
 from daemon.store_retention import Retention
@@ -19,7 +21,15 @@ from drivers.clock import Clock, WallClock
 from drivers.links import LiveLinks
 from drivers.recorder import RecordingSettings
 from drivers.recording import BESIDE
-from drivers.registry import NEEDS_MAF_TABLE, OWN_TIME, RECORDED, RECORDED_WITH, create, create_second
+from drivers.registry import (
+    KEEPS_PLACE,
+    NEEDS_MAF_TABLE,
+    OWN_TIME,
+    RECORDED,
+    RECORDED_WITH,
+    create,
+    create_second,
+)
 from drivers.second_lambda import LambdaTimeline, with_second_lambda
 from drivers.simulator.source import Simulator
 from drivers.wideband import Wideband
@@ -36,15 +46,7 @@ def plan_from(config: Config) -> Plan:
         UsageError: the MAF table cannot be read, or the driver refuses its options.
     """
     clock = WallClock()
-    links = links_of(config)
-
-    def make_driver() -> Driver:
-        return create(config.source.driver, config.source.options, clock, links)
-
-    try:
-        driver = make_driver()
-    except DriverOptionError as error:
-        raise UsageError(f"{config.path}: [source]: {error}") from None
+    driver, make_driver = _driver(config, clock)
     try:
         OpenEjOrigins(config.web.openej_origins)
     except ValueError as error:
@@ -67,6 +69,7 @@ def plan_from(config: Config) -> Plan:
         table=table,
         make_driver=make_driver if second is None else with_second_lambda(make_driver, second[1], clock),
         second_source=second,
+        replayed=getattr(driver, "log", None),
         estimator=config.estimator.name,
         filters=config.filters,
         curve=config.estimator.curve,
@@ -80,8 +83,28 @@ def plan_from(config: Config) -> Plan:
         host_names=config.web.host_names,
         openej_origins=config.web.openej_origins,
         analyses=analyses,
+        access=AccessPlan.of(config.web),
+        configuration=configuration_document(config),
         listening=lambda url: logger.info("dashboard at %s", url),
     )
+
+
+def _driver(config: Config, clock: Clock) -> tuple[Driver, Callable[[], Driver]]:
+    """The source's driver, and what makes that of every connection.
+
+    Raises:
+        UsageError: it refuses its options, or cannot be recorded.
+    """
+    links = links_of(config)
+
+    def make_driver() -> Driver:
+        return create(config.source.driver, config.source.options, clock, links)
+
+    try:
+        driver = make_driver()
+    except DriverOptionError as error:
+        raise UsageError(f"{config.path}: [source]: {error}") from None
+    return driver, (lambda: driver) if config.source.driver in KEEPS_PLACE else make_driver
 
 
 def _analyses(config: Config) -> AnalysisSettings:

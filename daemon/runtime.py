@@ -7,21 +7,28 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
+from daemon.access_plan import AccessPlan
 from daemon.analysis_orders import Defaults
 from daemon.analysis_service import AnalysisService
 from daemon.analysis_settings import AnalysisSettings
 from daemon.clock_watch import ClockWatch
+from daemon.diagnosis import Diagnosis, RecentMessages
 from daemon.drive_review import HubReview
 from daemon.earlier_drives import carry_on, relearn, resumable, resume
 from daemon.errors import WorkError
 from daemon.held_out_watch import watch_held_out
 from daemon.hub import Hub, HubSettings
+from daemon.kept_devices import KeptDevices
 from daemon.kept_sessions import KeptSessions
+from daemon.pairing_notice import invite_first_device
+from daemon.replayed_log import ReplayedLog
 from daemon.second_source import SecondSource
 from daemon.service_notify import ServiceManager, feed_watchdog, tell_status
 from daemon.store import Store
@@ -35,6 +42,7 @@ from lowmaf.filters import Filters
 from lowmaf.maf_table import MafTable
 from lowmaf.settings import CurveSettings
 from web.app import create_app
+from web.pairing import Pairing
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +51,12 @@ logger = logging.getLogger(__name__)
 class Plan:
     """Everything that was decided before anything was opened.
 
-    ``second_source`` is a wideband controller and where its readings go, None without one.
+    ``second_source`` is a wideband controller and where its readings go, None without one. ``replayed`` is
+    the log that the driver gives, which counts once; None where it gives no log.
     ``seconds`` None runs until told to stop. ``companion`` is one more task beside the daemon's own,
-    for a command that has something to show while it runs. ``reload`` is called on SIGHUP, which is
-    left to the system where it is None.
+    for a command that has something to show while it runs. ``configuration`` is told in the diagnosis,
+    section by section. ``tell_owner`` says what only the owner should read. ``reload`` is called on SIGHUP,
+    which is left to the system where it is None.
     """
 
     table: MafTable
@@ -63,10 +73,14 @@ class Plan:
     host_names: tuple[str, ...]
     openej_origins: tuple[str, ...] = ()
     second_source: tuple[Wideband, LambdaTimeline] | None = None
+    replayed: Path | None = None
     retention: Retention = KEEP_ALL
     analyses: AnalysisSettings = field(default_factory=AnalysisSettings)
+    access: AccessPlan = field(default_factory=AccessPlan)
+    configuration: Mapping[str, Any] = field(default_factory=dict)
     seconds: float | None = None
     listening: Callable[[str], None] = lambda _: None
+    tell_owner: Callable[[str], None] = logger.info
     companion: Callable[[Hub], Coroutine[None, None, None]] | None = None
     reload: Callable[[], None] | None = None
 
@@ -97,17 +111,21 @@ async def _run(plan: Plan) -> None:
                 logger.warning("%s", notice.message)
             table = await store.put_configured_table(plan.table)
             logger.info("database %s, MAF table %s (revision %d)", plan.database, table.name, table.revision)
-            hub = Hub(
-                HubSettings(
-                    version("lowmaf"), table, plan.estimator, plan.filters, plan.curve, plan.keep_samples
-                ),
-                store,
+            log = await ReplayedLog.of(plan.replayed)
+            make_driver = plan.make_driver if log is None else await log.once(store, plan.make_driver)
+            settings = HubSettings(
+                version("lowmaf"), table, plan.estimator, plan.filters, plan.curve, plan.keep_samples, log
             )
+            hub = Hub(settings, store)
             await _learn_on(hub, store)
             store.before_commit = hub.save
             analysis = AnalysisService(
                 store, plan.analyses, Defaults(plan.estimator, plan.filters, plan.curve), plan.min_free_bytes
             )
+            review = HubReview(hub, store)
+            devices = await KeptDevices.load(store, max_devices=plan.access.max_devices)
+            pairing = Pairing(plan.access.code_valid_s, time.monotonic)
+            messages = RecentMessages()
             app = create_app(
                 hub,
                 version=version("lowmaf"),
@@ -119,11 +137,19 @@ async def _run(plan: Plan) -> None:
                     lambda: relearn(hub, store),
                     plan.estimator,
                 ),
-                review=HubReview(hub, store),
+                review=review,
                 logs=analysis.uploads,
                 analyses=analysis.analyses,
+                access=plan.access.settings,
+                pairing=(devices, pairing),
+                diagnose=Diagnosis(hub, review, devices, messages, plan.configuration),
             )
-            supervisor = Supervisor(plan.make_driver, hub)
+
+            def listening(url: str) -> None:
+                _now_ready(plan, service, store, url)
+                invite_first_device(devices, pairing, plan.host, url, plan.tell_owner)
+
+            supervisor = Supervisor(make_driver, hub)
             tasks: list[Coroutine[None, None, None]] = [
                 supervisor.run(),
                 hub.end_lost_drives(),
@@ -131,7 +157,7 @@ async def _run(plan: Plan) -> None:
                 ClockWatch(store.write_boot_clock).run(),
                 store.watch(),
                 analysis.analyses.run(),
-                serve_on(app, listener, listening=lambda url: _now_ready(plan, service, store, url)),
+                serve_on(app, listener, listening=listening),
                 feed_watchdog(service, lambda: hub.status().unhealthy_because or store.stuck_because),
                 tell_status(service, hub.status),
             ]
@@ -140,7 +166,7 @@ async def _run(plan: Plan) -> None:
             if plan.companion is not None:
                 tasks.append(plan.companion(hub))
             try:
-                with _reloading(plan, service):
+                with _reloading(plan, service), messages.listening():
                     await _until_told(tasks, plan.seconds, service.stopping)
             finally:
                 hub.source_ended()

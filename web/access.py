@@ -241,26 +241,25 @@ def _cookie(headers: Headers) -> str:
 
 
 def _is_local(scope: Scope) -> bool:
-    """Whether somebody at this machine asks it by its own address, not through a proxy.
+    """Whether somebody at this machine asks it by an address of its own, not through a proxy.
 
     The name that was asked for counts too: a name under ``.local`` may be anybody's, who points it at
     this machine once his page is open in a browser here.
     """
     if any(name in _FORWARDED for name, _ in scope["headers"]):
         return False
-    server = (scope.get("server") or ("", None))[0]
-    return _is_own((scope.get("client") or ("", 0))[0], server) and _is_own(_host(scope), server)
+    host, server = _host(scope), scope.get("server") or ("", None)
+    own_name = host in ("localhost", server[0]) or _is_loopback(host)
+    return own_name and _is_loopback((scope.get("client") or ("", 0))[0])
 
 
-def _is_own(name: str, server: str | None) -> bool:
-    if name == "localhost":
-        return True
+def _is_loopback(text: str) -> bool:
     try:
-        address = ipaddress.ip_address(name)
+        address = ipaddress.ip_address(text)
     except ValueError:
         return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return address.is_loopback or (mapped is not None and mapped.is_loopback) or name == server
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return (mapped or address).is_loopback
 
 
 def _host(scope: Scope) -> str:

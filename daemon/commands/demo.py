@@ -81,6 +81,7 @@ def _drive(car: Simulator, options: argparse.Namespace, database: Path) -> None:
             host_names=(),
             seconds=options.seconds,
             listening=listening,
+            tell_owner=print,
             companion=report,
         )
     )
