@@ -7,7 +7,7 @@ import importlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,6 +28,8 @@ COMMANDS = {
     "pair": "let a phone change things: a code for it, also as a QR code",
     "token": "let a script change things: make, list and revoke its token",
     "simulate": "the simulated ECU alone, for trying drivers and adapters",
+    "completion": "what a shell needs to complete the words of this command line",
+    "manual": "the manual page of all commands",
 }
 
 
@@ -82,18 +84,24 @@ def _complain(command: str, error: Exception) -> None:
     print(printable(f"lowmaf {command}: {error}", keep="\n"), file=sys.stderr)
 
 
-def _run(argv: Sequence[str] | None) -> int:
-    arguments = list(sys.argv[1:] if argv is None else argv)
+def parser_with(commands: Container[str | None]) -> argparse.ArgumentParser:
+    """The parser of the whole command line, with the arguments of these commands: each imports its own."""
     parser = _Parser(prog="lowmaf", description="Live MAF scaling from closed-loop fuel trims.")
     parser.add_argument("--version", action="store_true", help="print the version and leave")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
-    meant = next((word for word in arguments if not word.startswith("-")), None)
     for name, summary in COMMANDS.items():
         subparser = subparsers.add_parser(
             name, help=summary, description=summary, formatter_class=argparse.RawDescriptionHelpFormatter
         )
-        if name == meant:
+        if name in commands:
             importlib.import_module(f"daemon.commands.{name}").add_arguments(subparser)
+    return parser
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    meant = next((word for word in arguments if not word.startswith("-")), None)
+    parser = parser_with({meant})
     options = parser.parse_args(arguments)
     if options.version:
         print(f"lowmaf {_version()}")
