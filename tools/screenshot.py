@@ -59,7 +59,7 @@ def photograph(browser: Browser, url: str, size: dict[str, int], scheme: str, dr
     context = browser.new_context(viewport=size, color_scheme=scheme, device_scale_factor=2)
     page = context.new_page()
     page.goto(url)
-    page.locator("#table tbody tr").first.wait_for(state="attached")
+    page.locator("#link .word", has_text="Learning").wait_for()
     page.wait_for_timeout(1000 * drive_s)
     picture = page.screenshot()
     context.close()
