@@ -15,6 +15,7 @@ from daemon.drive_watch import DriveStep, DriveWatch
 from daemon.hub_commands import carry_out
 from daemon.live_view import TruthSource, reading_of, truth_of
 from daemon.liveness import Liveness, why_not_counted
+from daemon.replayed_log import ReplayedLog
 from daemon.sample_store import SampleStore
 from daemon.store_records import SessionStart
 from daemon.verdict_minutes import VerdictMinutes
@@ -45,10 +46,12 @@ class HubSettings:
     filters: Filters
     curve: CurveSettings
     keep_samples: bool = True
+    log: ReplayedLog | None = None
 
     def as_kept(self) -> Mapping[str, Any]:
         """What a session is kept with: all that its cells were made with, beside the samples."""
-        return {"filters": asdict(self.filters), "curve": asdict(self.curve)}
+        made_with = {"filters": asdict(self.filters), "curve": asdict(self.curve)}
+        return made_with if self.log is None else {**made_with, "log": self.log.as_kept()}
 
 
 class Hub:

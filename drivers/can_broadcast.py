@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from pathlib import Path
 
 import can
 
-from drivers.base import DeviceUnavailableError, DriverOptionError, LinkCounts, OptionMissingError
+from drivers.base import DeviceUnavailableError, LinkCounts
 from drivers.batches import batch_of
 from drivers.broadcast_samples import MAX_AGE_S, RATE_HZ, BroadcastSamples, HoldRules
 from drivers.can_listening import CanListener
 from drivers.clock import Clock
-from drivers.dbc_signals import DbcError, SignalMap, parse_pairs, signal_map
 from drivers.links import LIVE, CanPlace, Links
 from drivers.listening_port import HeardFrame
 from drivers.options import option, parse_options
+from drivers.signal_options import DBC_WORDS, NONE, SIGNALS_WORDS, signals_named
 from drivers.slcan_bus import check_place
 from lowmaf.samples import SampleBatch
-
-NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +28,8 @@ class CanBroadcastOptions:
     interface: str = option("socketcan", "python-can interface", choices=sorted(can.VALID_INTERFACES))
     channel: str = option("can0", "channel of that interface")
     bitrate: int = option(0, "0 leaves what the interface is set to", unit="bit/s", low=0, high=1_000_000)
-    dbc: str = option(NONE, "DBC file that describes the frames; needs the extra lowmaf[dbc]")
-    signals: str = option(
-        NONE,
-        "which signal is which channel: CHANNEL=SIGNAL or CHANNEL=MESSAGE.SIGNAL, separated by commas; maf_v "
-        "or maf_gs, stft_pct, ltft_pct (0 for an ECU without) and fuel_loop are needed; fuel_loop=SIGNAL:obd "
-        "is closed at 2, :subaru at 8, and :1|2 at the values or names listed",
-    )
+    dbc: str = option(NONE, DBC_WORDS)
+    signals: str = option(NONE, SIGNALS_WORDS)
     rate_hz: float = option(RATE_HZ, "samples per second at most", unit="Hz", low=1.0, high=200.0)
     max_age_s: float = option(
         MAX_AGE_S, "a value older than this is not measured; temperatures stand for 10 s", unit="s",
@@ -62,7 +54,8 @@ class CanBroadcast:
         self.counts = LinkCounts()
         self._clock = clock
         self._links = links
-        self._signals = self._map() if options else None
+        named = (self.options.dbc, self.options.signals)
+        self._signals = signals_named(self.name, *named) if options else None
 
     @property
     def lacks_voltage(self) -> bool:
@@ -110,15 +103,3 @@ class CanBroadcast:
         samples.bad_frames = 0
         self.counts.samples += len(rows)
         return batch_of(times, samples.channels, rows) if rows else None
-
-    def _map(self) -> SignalMap:
-        options = self.options
-        if NONE in (options.dbc, options.signals):
-            raise OptionMissingError(
-                "driver can-broadcast needs the options dbc (a DBC file) and signals (which signal is which "
-                "channel)"
-            )
-        try:
-            return signal_map(Path(options.dbc), parse_pairs(options.signals))
-        except DbcError as error:
-            raise DriverOptionError(f"driver can-broadcast: {error}") from None

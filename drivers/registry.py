@@ -53,6 +53,9 @@ FILE_OPTIONS: Mapping[str, tuple[str, ...]] = {"can-broadcast": ("dbc",), "repla
 OWN_TIME = frozenset({"simulator", "replay"})
 """Drivers whose samples are not of now: nothing else that is measured now can be laid over them."""
 
+KEEPS_PLACE = frozenset({"replay"})
+"""Drivers of which one object is opened again and again, so that it goes on where it was closed."""
+
 
 def create(name: str, options: Mapping[str, object], clock: Clock, links: Links | None = None) -> Driver:
     """A driver that has checked its options and opened nothing.

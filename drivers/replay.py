@@ -19,6 +19,7 @@ from drivers.handoff import Handoff, from_thread
 from drivers.logs.errors import LogUnreadableError
 from drivers.logs.opening import open_log
 from drivers.options import option, parse_options
+from drivers.signal_options import DBC_WORDS, NONE, signals_named
 from lowmaf.samples import SampleBatch
 
 _DELIVER_S = 0.04  # wall time over which samples are gathered into one batch
@@ -36,10 +37,15 @@ class ReplayOptions:
     speed: float = option(
         1.0, "recorded time per wall time; 0: as fast as it can be read", low=0.0, high=10_000.0
     )
+    dbc: str = option(NONE, f"for a CAN recording of an ECU that broadcasts: {DBC_WORDS}")
+    signals: str = option(NONE, "with dbc: which signal is which channel, as can-broadcast has it")
 
 
 class Replay:
-    """Gives the samples of a recording in its time, and ends with it; see ``drivers.base.Driver``."""
+    """Gives the samples of a recording in its time, and ends with it; see ``drivers.base.Driver``.
+
+    It keeps its place: opened again, it goes on after the last sample that was taken.
+    """
 
     name = "replay"
 
@@ -47,6 +53,19 @@ class Replay:
         self.options = parse_options(ReplayOptions, self.name, options)
         self._clock = clock
         self._words = ""
+        self._taken = 0
+        named = (self.options.dbc, self.options.signals)
+        self._signals = None if named == (NONE, NONE) else signals_named(self.name, *named)
+
+    @property
+    def log(self) -> Path:
+        """The recording, whose samples are to count once."""
+        return Path(self.options.file)
+
+    @property
+    def lacks_voltage(self) -> bool:
+        """Whether the MAF voltage has to be had back from the flow, as far as the options tell."""
+        return self._signals is not None and "maf_v" not in self._signals.channels
 
     def describe(self) -> str:
         speed = f"{self.options.speed:g} × real time" if self.options.speed else "as fast as it goes"
@@ -55,25 +74,27 @@ class Replay:
     async def batches(self) -> AsyncGenerator[SampleBatch, None]:
         handoff: Handoff[SampleBatch] = Handoff(_READ_AHEAD, lossless=True)
         pace = _Pace(self.options.speed, self._clock)
-        given = False
         async with aclosing(from_thread(handoff, partial(self._read, handoff), self.name)) as batches:
             try:
                 async for batch in batches:
                     for part in pace.parts(batch):
                         await asyncio.sleep(pace.wait_s(part))
-                        given = True
+                        self._taken += len(part)
                         yield part
             except (LogUnreadableError, OSError) as error:
-                if not given:
+                if not self._taken:
                     raise DeviceUnavailableError(f"nothing can be replayed: {error}") from error
                 self._words += f", ended early: {error}"  # to try again would count the samples again
 
     def _read(self, handoff: Handoff[SampleBatch], stop: threading.Event) -> None:
         """The thread: reads ahead of what is given."""
-        drive = open_log(Path(self.options.file))
+        drive = open_log(self.log, signals=self._signals)
+        passed = self._taken
         for batch in drive.batches():
             self._words = f" ({drive.summary.format})"
-            handoff.put(batch)
+            if passed < len(batch):
+                handoff.put(batch.slice(passed, len(batch)))
+            passed = max(passed - len(batch), 0)
             if stop.is_set():
                 return
 

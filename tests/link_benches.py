@@ -126,9 +126,9 @@ def simulator_bench(faults: LinkFaults) -> Iterator[Bench]:
 
 @contextmanager
 def replay_bench(faults: LinkFaults) -> Iterator[Bench]:
-    """A log of a car that idles for a minute."""
+    """A log of a car that idles for twenty minutes."""
     assert faults is NO_FAULTS
-    rows = [f"{100 * row},{row % 3 - 1},2.34,8,0.98,3.{row % 10},750,{ECT_C:.0f}" for row in range(600)]
+    rows = [f"{100 * row},{row % 3 - 1},2.34,8,0.98,3.{row % 10},750,{ECT_C:.0f}" for row in range(12_000)]
     header = (
         "Time (msec),A/F Correction #1 (%),A/F Learning #1 (%),CL/OL Fueling* (status),"
         "Mass Airflow Sensor Voltage (V),Mass Airflow (g/s),Engine Speed (rpm),Coolant Temperature (C)"

@@ -207,6 +207,13 @@ def test_a_recorded_log_is_replayed_as_if_live_and_the_dashboard_stays(tmp_path:
         samples = get(f"{url}api/v1/table")["samples"]
     assert samples["seen"] == 2000
     assert samples["accepted"] > 1900
+    with started("run", "--config", str(config)) as (_, url):
+        again = until(f"{url}api/v1/status", lambda status: status["link"]["state"] == "ended")
+        assert (
+            "not again, or its samples would count twice: the database has them as session 1; "
+            in (again["link"]["words"])
+        )
+        assert get(f"{url}api/v1/table")["samples"] == samples
 
 
 def test_a_simulated_source_is_announced(tmp_path: Path) -> None:

@@ -6,12 +6,15 @@ import asyncio
 import itertools
 import logging
 from collections.abc import AsyncGenerator
+from pathlib import Path
 
 import numpy as np
 import pytest
 from test_daemon_hub import MemoryStore, settings, steady
 
+from daemon.config import load_config
 from daemon.hub import Hub
+from daemon.planning import plan_from
 from daemon.supervisor import IN_USE_WAIT_S, LONGEST_WAIT_S, PARKED_AFTER_S, PARKED_WAIT_S, Supervisor
 from drivers.base import DeviceUnavailableError, LinkInUseError
 from lowmaf.samples import SampleBatch
@@ -89,6 +92,30 @@ async def test_failures_are_said_once_and_so_is_the_recovery(caplog: pytest.LogC
     assert waits[9] == 0.5
     assert hub.status().link.reconnects == 2
     assert store.ended == [1], "a link that is back soon goes on with the drive"
+
+
+async def test_a_recorded_log_that_was_paused_goes_on_and_counts_once(tmp_path: Path) -> None:
+    path = tmp_path / "car.toml"
+    rows = [f"{20 * n},{n % 5 - 2},1.5,8,1.5{n % 10},4.{n % 10},900" for n in range(2000)]
+    header = (
+        "Time (msec),A/F Correction #1 (%),A/F Learning #1 (%),CL/OL Fueling* (status),"
+        "Mass Airflow Sensor Voltage (V),Mass Airflow (g/s),Engine Speed (rpm)"
+    )
+    (tmp_path / "drive.csv").write_text("\n".join([header, *rows, ""]))
+    path.write_text("[source]\ndriver = 'replay'\nfile = 'drive.csv'\nspeed = 40\n")
+    store = MemoryStore()
+    hub = Hub(settings(), store)
+    running = asyncio.create_task(Supervisor(plan_from(load_config(path, {})).make_driver, hub).run())
+    async with asyncio.timeout(20.0):
+        await until(hub, "running")
+        await hub.command(Command("pause"))
+        await until(hub, "paused")
+        before = sum(store.samples.values())
+        assert 0 < before < 2000
+        await hub.command(Command("resume"))
+        await running
+    assert hub.status().link.state == "ended"
+    assert store.samples == {1: before, 2: 2000 - before}
 
 
 async def test_pause_closes_the_port_and_resume_opens_it_again() -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from passive_links import DBC, SIGNALS
+from test_drivers_logs_broadcast_recording import drive, opened, record
 
-from drivers.base import DeviceUnavailableError
+from drivers.base import DeviceUnavailableError, DriverOptionError
 from drivers.clock import WallClock
 from drivers.logs.opening import open_log
 from drivers.recorder import Recorder, RecordingSettings
@@ -95,6 +97,52 @@ async def test_a_slow_listener_loses_nothing(tmp_path: Path) -> None:
             await asyncio.sleep(0.005)
     assert samples == 40_000
     assert driver.describe() == f"replay of {path} (romraider), as fast as it goes"
+
+
+async def test_opened_again_it_goes_on_where_it_was_closed(tmp_path: Path) -> None:
+    path = log(tmp_path, list(range(0, 60_000, 10)))
+    driver = Replay({"file": str(path), "speed": 100.0}, WallClock())
+    parts: list[SampleBatch] = []
+    openings = 0
+    async with asyncio.timeout(20.0):
+        while sum(map(len, parts)) < 6000:
+            openings += 1
+            async with aclosing(driver.batches()) as batches:
+                async for batch in batches:
+                    parts.append(batch)
+                    if len(parts) % 4 == 0:
+                        break
+    assert openings >= 3
+    same(parts, path)
+    assert [batch async for batch in driver.batches()] == [], "it has ended for good"
+
+
+async def test_a_recording_of_a_broadcast_is_decoded_as_can_broadcast_does(tmp_path: Path) -> None:
+    path = record(tmp_path / "drive.log", drive(20.0))
+    options = {"file": str(path), "speed": 0.0, "dbc": str(DBC), "signals": SIGNALS}
+    driver = Replay(options, WallClock())
+    async with asyncio.timeout(20.0), aclosing(driver.batches()) as batches:
+        found = SampleBatch.concatenate([batch async for batch in batches])
+    expected = SampleBatch.concatenate(opened(path).batches())
+    assert found.t_s.tobytes() == expected.t_s.tobytes()
+    assert found["stft_pct"].tobytes() == expected["stft_pct"].tobytes()
+    assert not driver.lacks_voltage
+    no_volts = "maf_gs=MafFlow, stft_pct=ShortTrim, ltft_pct=0, fuel_loop=LoopState:closed"
+    assert Replay({**options, "signals": no_volts}, WallClock()).lacks_voltage
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"dbc": str(DBC)}, "driver replay needs the options dbc .* and signals .* together"),
+        ({"signals": SIGNALS}, "driver replay needs the options dbc .* and signals .* together"),
+        ({"dbc": str(DBC), "signals": "maf_v=MafVolts"}, "driver replay: no signal for stft_pct"),
+        ({"dbc": "nosuch.dbc", "signals": SIGNALS}, "driver replay: DBC file nosuch.dbc: No such file"),
+    ],
+)
+def test_a_dbc_and_signals_that_do_not_fit_are_refused(options: dict[str, str], words: str) -> None:
+    with pytest.raises(DriverOptionError, match=words):
+        Replay(options, WallClock())
 
 
 async def test_times_are_the_logs_own(tmp_path: Path) -> None:
