@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from passive_links import controller
+from test_drivers_wideband import ISP2
 
 from daemon.cli import main
 from drivers.ports import FoundPort
@@ -115,6 +117,28 @@ def test_a_recorded_log_is_driven_probed_recorded_and_replayed(probe, tmp_path: 
     table = json.loads(capsys.readouterr().out)
     assert samples <= table["samples"]["seen"] <= samples + 3, "what came while it was told to end"
     assert table["logs"][0]["format"] == "recording of ssm-kline"
+
+
+def test_a_second_source_is_probed_and_recorded_beside_the_first(probe, tmp_path: Path) -> None:
+    with simulated("--transport", "kline") as (_, source), controller(lambda: ISP2) as device:
+        second = f'\n[[second_source]]\nport = "{device.port.path}"\nsilent_s = 1.0\n'
+        status, out, err = probe(source + second, "--seconds", "1", "--record", str(tmp_path / "raw"))
+        assert (status, err) == (0, "")
+        assert re.search(r"measured lambda +0\.991\n", out)
+        assert f"\nwideband innovate on {device.port.path}: measuring, lambda 0.991\n" in out
+        kinds = {path.name.rpartition("-2")[0] for path in (tmp_path / "raw").iterdir()}
+        assert kinds == {"lowmaf-ssm-kline", "lowmaf-wideband"}
+        status, out, err = probe('[source]\ndriver = "ssm-kline"\nport = "/dev/nosuchport7"\n' + second)
+        assert (status, out) == (1, f"wideband innovate on {device.port.path}: measuring, lambda 0.991\n")
+        assert err.startswith("lowmaf probe: serial port /dev/nosuchport7 cannot be opened")
+        device.mute()
+        status, out, err = probe(source + second, "--seconds", "1")
+        assert status == 1
+        assert "samples per second; the newest:" in out
+        assert err.startswith(
+            f"lowmaf probe: wideband innovate on {device.port.path} gave no reading for 1 s"
+        )
+        assert err.count("\n") == 1
 
 
 def test_only_a_link_can_be_recorded(probe, tmp_path: Path) -> None:

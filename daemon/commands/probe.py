@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import math
 import os
+from contextlib import aclosing
 from pathlib import Path
 
 from daemon.config import load_config
 from daemon.errors import UsageError, WorkError
 from daemon.first_samples import first_samples
-from daemon.planning import links_of
+from daemon.planning import links_of, second_source_of
 from daemon.record_option import add_record, with_record
-from drivers.base import DriverError
+from drivers.base import Driver, DriverError
 from drivers.clock import WallClock
 from drivers.registry import create
-from lowmaf.samples import CHANNELS, FuelLoop
+from drivers.second_lambda import LambdaTimeline, WithSecondLambda
+from drivers.wideband import Wideband
+from lowmaf.samples import CHANNELS, FuelLoop, SampleBatch
 
 _FIND_S = 60.0
+_HEAR_S = 12.0
+"""Longer than any second source is patient with its own link."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,20 +38,82 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Prints the link, the rate, and the newest value of every channel.
+    """Prints the link, the rate, the newest value of every channel, and what the second source reads.
 
     Raises:
         UsageError: the configuration is wrong.
-        WorkError: the source cannot be reached, or was lost.
+        WorkError: a source cannot be reached, or was lost; what the other gave is printed first.
     """
     if not 0.0 < options.seconds <= 3600.0:
         raise UsageError(f"--seconds {options.seconds:g} is impossible: allowed are above 0 to 3600")
     config = with_record(load_config(options.config, os.environ), options)
-    driver = create(config.source.driver, config.source.options, WallClock(), links_of(config))
+    clock = WallClock()
+    driver: Driver = create(config.source.driver, config.source.options, clock, links_of(config))
+    second = second_source_of(config, clock)
+    beside = None if second is None else _Beside(*second)
+    if second is not None:
+        driver = WithSecondLambda(driver, second[1], clock)
     try:
-        batch = asyncio.run(first_samples(driver, options.seconds, _FIND_S))
+        _show(driver, asyncio.run(_taken(driver, options.seconds, beside)))
     except DriverError as error:
         raise WorkError(str(error)) from None
+    finally:
+        if beside is not None and not beside.lost:
+            print(beside.words)
+    if config.source.record is not None:
+        print(f"recorded in {config.source.record}")
+    if beside is not None and beside.lost:
+        raise WorkError(beside.lost)
+    return 0
+
+
+class _Beside:
+    """The second source while the first is looked at: its newest reading, and why it was lost, if it was."""
+
+    def __init__(self, controller: Wideband, timeline: LambdaTimeline) -> None:
+        self.lost = ""
+        self.words = f"{controller.describe()}: no reading yet"
+        self.heard = asyncio.Event()
+        self._controller = controller
+        self._timeline = timeline
+
+    async def follow(self) -> None:
+        """Takes readings until it is lost or cancelled."""
+        words = self._controller.describe()
+        try:
+            async with aclosing(self._controller.readings()) as readings:
+                async for at_s, reading in readings:
+                    self._timeline.take(at_s, reading.lambda_)
+                    value = f", lambda {reading.lambda_:.3f}" if math.isfinite(reading.lambda_) else ""
+                    self.words = f"{words}: {reading.state}{value}"
+                    self.heard.set()
+        except DriverError as error:
+            self.lost = str(error)
+            self.heard.set()
+
+
+async def _taken(driver: Driver, seconds: float, beside: _Beside | None) -> SampleBatch:
+    """The first samples of the source; the second one is followed meanwhile, and heard in any case.
+
+    Raises:
+        DriverError: the source cannot be reached or was lost.
+        WorkError: it brings nothing.
+    """
+    if beside is None:
+        return await first_samples(driver, seconds, _FIND_S)
+    following = asyncio.create_task(beside.follow(), name="second source")
+    try:
+        return await first_samples(driver, seconds, _FIND_S)
+    finally:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_HEAR_S):
+                await beside.heard.wait()
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+def _show(driver: Driver, batch: SampleBatch) -> None:
+    """Prints what the samples are."""
     print(driver.describe())
     span_s = float(batch.t_s[-1] - batch.t_s[0])
     rate = f", {(len(batch) - 1) / span_s:.1f} samples per second" if span_s > 0.0 else ""
@@ -55,9 +123,6 @@ def run(options: argparse.Namespace) -> int:
             print(f"  {channel.words:28} {_shown(name, float(batch[name][-1]), channel.unit)}")
         else:
             print(f"  {channel.words:28} not delivered")
-    if config.source.record is not None:
-        print(f"recorded in {config.source.record}")
-    return 0
 
 
 def _shown(name: str, value: float, unit: str) -> str:
