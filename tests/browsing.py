@@ -68,7 +68,7 @@ async def opened(
     try:
         await page.goto(f"{url}#{view}")
         yield page
-        assert complaints == []
+        assert not complaints, complaints
     finally:
         await context.close()
 
@@ -103,5 +103,5 @@ async def too_wide(page: Page) -> list[str]:
 def _is_complaint(message: Any) -> bool:
     """Errors and warnings, but for what is said of a server that is not there, or refuses."""
     gone = "net::ERR_CONNECTION_REFUSED" in message.text or "net::ERR_INCOMPLETE" in message.text
-    refused = "with a status of 409" in message.text or "with a status of 422" in message.text
+    refused = any(f"with a status of {status}" in message.text for status in (401, 403, 409, 422))
     return message.type in ("error", "warning") and not gone and not refused

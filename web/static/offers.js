@@ -13,7 +13,7 @@ export async function isOffered(kind) {
   asked ??= get("/api/v1/settings").then((answer) => {
     if (!answer.ok) {
       asked = null; // asked again when somebody wants to know again
-      return [];
+      return answer.status === 401 ? ["devices"] : []; // who must be paired to be told can be paired
     }
     return answer.body.offers;
   });

@@ -80,7 +80,7 @@ export const VIEWS = [
     load: () =>
       columns(
         [import("./panels/source.js"), import("./panels/health.js")],
-        [import("./panels/phone.js"), import("./panels/limits.js")],
+        [import("./panels/phone.js"), import("./panels/devices.js"), import("./panels/limits.js")],
       ),
   },
 ];
