@@ -33,7 +33,11 @@ test: check system-packages  ## format, lint, types and every test; pytest's opt
 
 .PHONY: test-long
 test-long: check system-packages boot-packages  ## the same with the tests that take minutes
-	@$(BIN)/python -m pytest -m "" $(ARGS)
+	@$(BIN)/python -m pytest -m "not vm" $(ARGS)
+
+.PHONY: test-vm
+test-vm: $(VENV)/.dev boot-packages vm-packages  ## lowmaf on an emulated computer: boot, CAN, USB, power cuts (as root)
+	@$(BIN)/python -m pytest -m vm -s tests/vm $(ARGS)
 
 .PHONY: check
 check: $(VENV)/.dev  ## format, lint and types only
@@ -118,6 +122,10 @@ system-packages:
 boot-packages:
 	$(call wanted,systemd-nspawn,systemd-container)
 	$(call wanted,debootstrap,debootstrap)
+
+.PHONY: vm-packages
+vm-packages:
+	$(call wanted,qemu-system-x86_64,qemu-system-x86 e2fsprogs)
 
 $(VENV)/.runtime: requirements.lock pyproject.toml $(VENV)/.made
 	@echo "Installing what lowmaf needs into $(VENV)"

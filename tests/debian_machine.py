@@ -23,6 +23,9 @@ SUITE = "trixie"
 CACHE = Path("/var/tmp/lowmaf-tests")
 MIRROR = "http://deb.debian.org/debian"
 PACKAGES = "systemd,systemd-sysv,udev,dbus,make,python3,python3-venv"
+PYTHON_VERSION = "3.13"
+"""Of the suite."""
+
 PROGRAMS = ("debootstrap", "systemd-nspawn", "unshare", "nsenter")
 NAMESPACES = ("-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w")
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
@@ -80,7 +83,7 @@ class Machine:
 @contextmanager
 def booted() -> Iterator[Machine]:
     """A fresh copy of the Debian, running until the block ends; skips where this machine cannot."""
-    made = _debian()
+    made = debian()
     with tempfile.TemporaryDirectory(prefix="machine-", dir=CACHE) as folder:
         root = Path(folder) / "root"
         subprocess.run(["cp", "-a", "--reflink=auto", made, root], check=True, timeout=300)
@@ -102,7 +105,8 @@ def booted() -> Iterator[Machine]:
             container.communicate(timeout=60)
 
 
-def _debian() -> Path:
+def debian() -> Path:
+    """The Debian's file tree, made where there is none yet; skips where this machine cannot."""
     if os.geteuid() != 0:
         pytest.skip("only root can boot a container (sudo make test-long)")
     for program in PROGRAMS:
@@ -120,7 +124,7 @@ def _debian() -> Path:
             capture_output=True, text=True, timeout=900, check=False,
         )  # fmt: skip
         if done.returncode != 0:
-            pytest.skip(f"debootstrap made no Debian: {_last_line(done.stdout + done.stderr)}")
+            pytest.skip(f"debootstrap made no Debian: {last_line(done.stdout + done.stderr)}")
         part.rename(made)
     return made
 
@@ -133,7 +137,7 @@ def _init_of(container: subprocess.Popen[str]) -> int:
     def found() -> bool:
         if container.poll() is not None:
             said, _ = container.communicate()
-            pytest.skip(f"this machine boots no container: {_last_line(said)}")
+            pytest.skip(f"this machine boots no container: {last_line(said)}")
         with suppress(FileNotFoundError):  # one that has just ended
             init.extend(
                 int(child)
@@ -146,13 +150,14 @@ def _init_of(container: subprocess.Popen[str]) -> int:
     return init[0]
 
 
-def _last_line(text: str) -> str:
+def last_line(text: str) -> str:
+    """What a program said last, which is mostly why it failed."""
     return (text.strip().splitlines() or ["it said nothing"])[-1]
 
 
-def put_checkout(project: Path, machine: Machine) -> None:
-    """The checkout as ``/src`` and its locked packages as ``/wheels``: the container has no network."""
-    source = machine.root / "src"
+def put_checkout(project: Path, root: Path) -> None:
+    """The checkout as ``/src`` and its locked packages as ``/wheels`` below ``root``: it has no network."""
+    source = root / "src"
     for room in ("daemon", "drivers", "lowmaf", "web", "systemd"):
         shutil.copytree(project / room, source / room, ignore=shutil.ignore_patterns("__pycache__"))
     for name in (
@@ -160,12 +165,11 @@ def put_checkout(project: Path, machine: Machine) -> None:
         "README.md", "LICENSE", "NOTICES.md", "CHANGELOG.md",
     ):  # fmt: skip
         shutil.copy(project / name, source)
-    version = machine.run("python3", "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
     done = subprocess.run(
         [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes",
-         "--only-binary", ":all:", "--python-version", version, "--dest", machine.root / "wheels",
+         "--only-binary", ":all:", "--python-version", PYTHON_VERSION, "--dest", root / "wheels",
          "--requirement", project / "requirements.lock"],
         capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
     if done.returncode != 0:
-        pytest.skip(f"the locked packages cannot be fetched: {_last_line(done.stderr)}")
+        pytest.skip(f"the locked packages cannot be fetched: {last_line(done.stderr)}")

@@ -25,7 +25,7 @@ WATCHDOG_S = 20.0
 def machine(project: Path) -> Iterator[Machine]:
     """A Debian on which lowmaf was installed as its owner would."""
     with booted() as debian:
-        put_checkout(project, debian)
+        put_checkout(project, debian.root)
         debian.run("make", "-C", "/src", "install", **OFFLINE)
         yield debian
 
