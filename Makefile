@@ -94,6 +94,16 @@ install:  ## lowmaf as a service of this machine (with sudo); an upgrade keeps c
 uninstall:  ## remove the service; PURGE=1 removes configuration and data too
 	@DESTDIR="$(DESTDIR)" PURGE="$(PURGE)" systemd/install.sh uninstall
 
+.PHONY: deb wheel
+deb:  ## a Debian package in dist/, for this machine's architecture and Python
+	@PYTHON="$(PYTHON)" systemd/deb.sh
+
+wheel: $(VENV)/.runtime  ## a wheel in dist/, for pipx install
+	@mkdir -p dist
+	@$(BIN)/python -m pip --disable-pip-version-check wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@rm -rf build
+	@ls dist/*.whl
+
 # Some tests need system packages: Debian's Chromium for the dashboard, systemd for the unit, and for the
 # long tests a Debian that is booted. They are only installed where that needs no password; elsewhere
 # those tests are skipped and say so. $(call wanted,program,packages)

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs lowmaf as a service, or removes it: systemd/install.sh install|uninstall, from the checkout.
 # DESTDIR=FOLDER prepares a file tree there instead of this machine; PYTHON=… chooses the interpreter;
-# PURGE=1 with uninstall removes configuration and data too. Called by make install and make uninstall.
+# PREFIX=/usr puts files where a package has them; PURGE=1 with uninstall removes configuration and data
+# too. Called by make install, make uninstall and make deb.
 set -eu
 
 DESTDIR=${DESTDIR:-}
@@ -11,15 +12,23 @@ source=$(dirname "$here")
 home=/opt/lowmaf
 config=/etc/lowmaf
 data=/var/lib/lowmaf
-command=/usr/local/bin/lowmaf
-# Ours go below /usr/local/lib, so that what the owner writes below /etc always wins.
-lib=/usr/local/lib
+# Ours go below /usr/local, so that what the owner writes below /etc always wins.
+prefix=${PREFIX:-/usr/local}
+command=$prefix/bin/lowmaf
+lib=$prefix/lib
 files="
 lowmaf.service          $lib/systemd/system/lowmaf.service
 lowmaf.sysusers         $lib/sysusers.d/lowmaf.conf
 lowmaf.tmpfiles         $lib/tmpfiles.d/lowmaf.conf
 60-lowmaf.rules         $lib/udev/rules.d/60-lowmaf.rules
 80-lowmaf-can0.network  $lib/systemd/network/80-lowmaf-can0.network
+"
+# Made by the program itself: words of its command line, and the file that tells them.
+told="
+manual           $prefix/share/man/man1/lowmaf.1
+completion_bash  $prefix/share/bash-completion/completions/lowmaf
+completion_zsh   $prefix/share/zsh/site-functions/_lowmaf
+completion_fish  $prefix/share/fish/vendor_completions.d/lowmaf.fish
 "
 
 fail() {
@@ -35,6 +44,8 @@ check_machine() {
 	[ -z "$DESTDIR" ] || return 0
 	[ "$(id -u)" = 0 ] || fail "this changes the system: sudo make $1"
 	command -v systemctl >/dev/null || fail "there is no systemd here, which starts and watches the service"
+	[ ! -e /usr/lib/systemd/system/lowmaf.service ] ||
+		fail "the Debian package of lowmaf is installed here: sudo apt remove lowmaf first (its data stays)"
 }
 
 choose_python() {
@@ -64,7 +75,7 @@ install_program() {
 	set -- "$new/bin/python" -m pip --disable-pip-version-check --no-input install --quiet \
 		--root-user-action ignore
 	"$@" --require-hashes --only-binary :all: --requirement "$source/requirements.lock"
-	for part in daemon drivers lowmaf web pyproject.toml README.md LICENSE NOTICES.md; do
+	for part in daemon drivers lowmaf web systemd config.example.toml pyproject.toml README.md LICENSE NOTICES.md; do
 		cp -R "$source/$part" "$work" # built from a copy: nothing of root's is left in the checkout
 	done
 	"$@" --no-deps --no-build-isolation "$work"
@@ -87,6 +98,12 @@ install_program() {
 install_files() {
 	echo "$files" | while read -r name target; do
 		[ -z "$name" ] || install -D -m 0644 "$here/$name" "$DESTDIR$target"
+	done
+	echo "$told" | while read -r words target; do
+		[ -z "$words" ] && continue
+		install -d "$DESTDIR$(dirname "$target")"
+		(cd / && "$DESTDIR$home/bin/python" -m daemon $(echo "$words" | tr _ ' ')) >"$DESTDIR$target"
+		chmod 0644 "$DESTDIR$target"
 	done
 }
 
@@ -123,7 +140,9 @@ install)
 	install_config
 	take_effect
 	if [ "$fresh" = yes ]; then
-		echo "Installed. Say what is plugged in, in $config/lowmaf.toml (it is the simulated car now), then:"
+		echo "Installed. What is plugged in is found out, and $config/lowmaf.toml written, by:"
+		echo "  sudo lowmaf setup"
+		echo "Until then it is the simulated car. The service starts by:"
 		echo "  sudo systemctl enable --now lowmaf"
 	else
 		echo "Installed; $config/lowmaf.toml and the data in $data are as they were."
@@ -134,7 +153,7 @@ uninstall)
 	if booted; then
 		systemctl disable --now lowmaf.service 2>/dev/null || true # it may never have been enabled
 	fi
-	echo "$files" | while read -r name target; do
+	echo "$files$told" | while read -r name target; do
 		[ -z "$name" ] || rm -f "$DESTDIR$target"
 	done
 	rm -rf "$DESTDIR$home" "$DESTDIR$command"
