@@ -98,7 +98,7 @@ class ElmSession:
         )
         for command in (*_SET_UP, f"ATSP{protocol}"):
             await self._port.command(command, self._timeout_s)  # "?" is a setting that it lacks
-        return adapter[:30] or "adapter without a name"
+        return adapter[:30] if adapter and _is_text(adapter) else "adapter without a name"
 
     async def _discover(self) -> frozenset[int]:
         """Every PID that the chosen ECU has. Chosen is the one that knows fuel trims and air flow."""
@@ -110,6 +110,10 @@ class ElmSession:
             checksum = j1850_crc if number in {"1", "2"} else iso_checksum
             self._payloads = partial(legacy_payloads, checksum=checksum)
         found = {ecu: bits for ecu, payload in self._payloads(lines).items() if (bits := _bits(payload, 0))}
+        if not found and not _is_text("".join(lines)):
+            raise DeviceUnavailableError(
+                "what comes is no text of an ELM327: is this its port, is its baud rate another?"
+            )
         if not found:
             raise EcuSilentError(
                 f"the adapter answers but the car does not: {error_in(lines) or ' / '.join(lines)[:60]}. "
@@ -183,3 +187,8 @@ def _command(pids: tuple[int, ...]) -> str:
 def _bits(payload: bytes, base: int) -> bytes:
     """The bits in a reply to a support PID, empty where it is none."""
     return payload[2:6] if payload[:2] == bytes((0x41, base)) and len(payload) >= 6 else b""
+
+
+def _is_text(text: str) -> bool:
+    """Whether it is something that an adapter says, and not what a wrong baud rate makes of it."""
+    return text.isascii() and text.isprintable()

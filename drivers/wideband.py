@@ -126,17 +126,18 @@ class Wideband:
         }
         scanner = make[options.controller]()
         with closing(self._links.serial(options.port, self._baudrate, self._clock)) as link:
-            patience = _Patience(self, link)
+            patience, trust = _Patience(self, link), _Trust()
             while True:
                 found = scanner.feed(await link.read(1, min(_READ_S, options.silent_s)))
+                is_trusted = trust.after(len(found), scanner.bad_frames - self.counts.bad_frames)
                 self.counts.bad_frames = scanner.bad_frames
-                patience.check(heard=bool(found))
-                for reading in found:
+                patience.check(heard=is_trusted and bool(found))
+                for reading in found if is_trusted else ():
                     yield link.opened_s + link.arrived_s, reading
 
     async def _asked(self) -> AsyncGenerator[TimedReading, None]:
         with closing(self._links.serial(self.options.port, self._baudrate, self._clock)) as link:
-            patience = _Patience(self, link)
+            patience, trust = _Patience(self, link), _Trust()
             while True:
                 link.write(REQUEST)
                 data = await link.read(REPLY_BYTES, _NAW_WAIT_S)
@@ -144,11 +145,14 @@ class Wideband:
                     reading = reading_of_reply(data)
                 except FrameError:
                     self.counts.bad_frames += 1
+                    trust.after(0, 1)
                     patience.check(heard=False)
                     await link.settle(0.05, 0.2)
                     continue
-                patience.check(heard=True)
-                yield link.opened_s + link.arrived_s, reading
+                is_trusted = trust.after(1, 0)
+                patience.check(heard=is_trusted)
+                if is_trusted:
+                    yield link.opened_s + link.arrived_s, reading
                 await link.pause(_NAW_INTERVAL_S)
 
     async def _from_can(self) -> AsyncGenerator[TimedReading, None]:
@@ -175,6 +179,22 @@ class Wideband:
     @property
     def _baudrate(self) -> int:
         return self.options.baudrate or _USUAL_BAUDRATES[self.options.controller]
+
+
+class _Trust:
+    """Whether what can be read is meant so: at a wrong baud rate some of the garbage looks like readings.
+
+    Nothing is believed while less than half of the last ten or so packets could be read.
+    """
+
+    def __init__(self) -> None:
+        self._share = 0.5
+
+    def after(self, good: int, bad: int) -> bool:
+        """Takes the next packets into account; whether those that could be read are to be believed."""
+        self._share *= 0.9**bad
+        self._share = 1.0 - (1.0 - self._share) * 0.9**good
+        return self._share >= 0.5
 
 
 class _Patience:

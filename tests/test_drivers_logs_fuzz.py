@@ -16,7 +16,7 @@ from drivers.logs.errors import LogUnreadableError
 from drivers.logs.opening import open_log
 from drivers.logs.reader import LogReader
 
-CASES, ALL_CASES = 1_200, 100_000
+CASES, ALL_CASES = 600, 100_000
 LONGEST_S = 1.0
 WRITTEN_EVERY = 50
 

@@ -306,6 +306,26 @@ async def test_a_controller_that_says_nothing_readable(sent: bytes, words: str) 
     assert "gave no reading for 0.3 s" in str(caught.value)
 
 
+@pytest.mark.parametrize("kind", ["innovate", "aem", "naw-7s"])
+async def test_what_a_wrong_baud_rate_makes_of_it_is_never_believed(kind: str) -> None:
+    """Some of the garbage looks like packets; a controller that sends it is given up in words."""
+    chance = random.Random(11)
+    with controller(lambda: chance.randbytes(chance.randrange(1, 40)), asked=kind == "naw-7s") as device:
+        source = wideband(controller=kind, port=device.port.path)
+        readings: list[TimedReading] = []
+        with pytest.raises(
+            DeviceUnavailableError, match=r"packets could not be read: .* the baud rate another"
+        ):
+            await _all(source, readings)
+    assert len(readings) <= 2, "before anything is known of the link"
+
+
+async def _all(source: Wideband, readings: list[TimedReading]) -> None:
+    async with asyncio.timeout(10.0), aclosing(source.readings()) as found:
+        async for timed in found:
+            readings.append(timed)  # noqa: PERF401 - what came before the end is kept
+
+
 async def test_unplugged_it_ends_in_words_and_leaves_nothing() -> None:
     def held() -> tuple[int, int, int]:
         files = sum(1 for _ in Path("/proc/self/fd").iterdir())
