@@ -131,6 +131,7 @@ class StorageSettings:
         500.0, "MB", "an uploaded log has at most so much; it is kept beside the database", 0.1, 1e5
     )
     max_uploads: int = _number(1000, "", "so many uploaded logs are kept at most", 1, 100_000)
+    max_results: int = _number(1000, "", "so many published results are kept at most", 1, 100_000)
     max_analyses: int = _number(
         10_000, "", "so many analyses that have ended are kept; the oldest are dropped", 1, 1_000_000
     )
@@ -177,6 +178,23 @@ class WebSettings:
     )
     openej_per_min: float = _number(
         60.0, "", "an address that was not paired may use it so often; more is answered with 429", 1.0, 1e6
+    )
+    max_connections: int = _number(
+        16_000, "", "so many connections are open at most; more are answered with 503", 10, 1_000_000
+    )
+    max_connections_per_client: int = _number(
+        200,
+        "",
+        "so many of them from one address; more are answered with 429 (this machine is exempt)",
+        1,
+        1_000_000,
+    )
+    idle_s: float = _number(30.0, "s", "a connection on which nothing is asked is closed after", 1.0, 3600.0)
+    head_s: float = _number(
+        10.0, "s", "a request whose head is not there after this time is given up", 0.5, 600.0
+    )
+    stalled_s: float = _number(
+        60.0, "s", "a client that takes nothing of its answer for so long is cut off", 1.0, 3600.0
     )
     max_waiting_runs: int = _number(
         10_000, "", "so many runs of analyses wait at most; more are answered with 429", 1, 1_000_000

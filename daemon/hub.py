@@ -343,7 +343,7 @@ class Hub:
         self._news = asyncio.Event()
 
     def _begin_session(self) -> None:
-        self._switch_to(self._store.write_session_start(self._session_start()))
+        self._switch_to(self._store.write_session_start(self.session_start(self._driver)))
 
     def _switch_to(self, session: int) -> None:
         self.pipeline.begin(session)
@@ -384,9 +384,10 @@ class Hub:
         self._saved_epoch = self.pipeline.learned.epoch
         self._store.write_epoch(self.pipeline.learned.epoch, self.pipeline.learned.epoch_start)
 
-    def _session_start(self) -> SessionStart:
+    def session_start(self, driver: str) -> SessionStart:
+        """What a session of samples from ``driver`` would begin with now."""
         return SessionStart(
-            driver=self._driver,
+            driver=driver,
             maf_table_revision=self.pipeline.table.revision,
             epoch=self.pipeline.learned.epoch,
             estimator=self.settings.estimator,

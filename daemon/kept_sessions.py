@@ -91,6 +91,8 @@ class KeptSessions(SessionReading):
                 counts_anew = change.included is not None and change.included != session.included
                 if counts_anew:
                     self._refuse_going_on(session, "included" if change.included else "excluded")
+                    if change.included and not session.samples:
+                        await self._judge(session)
                     self._store.write(
                         "UPDATE sessions SET included = ? WHERE id = ?", int(bool(change.included)), number
                     )
@@ -121,6 +123,12 @@ class KeptSessions(SessionReading):
                 if rebuilt.outcome is RebuildOutcome.REPLACED:
                     await self._relearn()
         return {"id": number, "outcome": str(rebuilt.outcome), "message": rebuilt.words}
+
+    async def _judge(self, session: Session) -> None:
+        """Judges samples that were pushed, and that nobody has asked for until now."""
+        rebuilt = await rebuild(self._store, session)
+        if rebuilt.outcome is RebuildOutcome.LEFT:
+            raise SessionRefusedError(f"session {session.id} cannot be included: {rebuilt.words}")
 
     def _refuse_going_on(self, session: Session, verb: str) -> None:
         if self._goes_on(session):

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from daemon.access_plan import AccessPlan
 from daemon.analysis_settings import AnalysisSettings
-from daemon.config_sections import Config
+from daemon.config_sections import Config, WebSettings
 from daemon.diagnosis import configuration_document
 from daemon.errors import UsageError
 from daemon.runtime import Plan
 from daemon.store_retention import Retention
 from daemon.table_file import read_table
+from daemon.web_limits import WebLimits
 from daemon.webhook_hosts import AllowedHosts
 from drivers.base import Driver, DriverOptionError
 from drivers.clock import Clock, WallClock
@@ -82,6 +83,8 @@ def plan_from(config: Config) -> Plan:
         port=config.web.port,
         host_names=config.web.host_names,
         openej_origins=config.web.openej_origins,
+        limits=_limits(config.web),
+        max_results=config.storage.max_results,
         analyses=analyses,
         access=AccessPlan.of(config.web),
         configuration=configuration_document(config),
@@ -105,6 +108,16 @@ def _driver(config: Config, clock: Clock) -> tuple[Driver, Callable[[], Driver]]
     except DriverOptionError as error:
         raise UsageError(f"{config.path}: [source]: {error}") from None
     return driver, (lambda: driver) if config.source.driver in KEEPS_PLACE else make_driver
+
+
+def _limits(web: WebSettings) -> WebLimits:
+    return WebLimits(
+        connections=web.max_connections,
+        connections_per_client=web.max_connections_per_client,
+        idle_s=web.idle_s,
+        head_s=web.head_s,
+        stalled_s=web.stalled_s,
+    )
 
 
 def _analyses(config: Config) -> AnalysisSettings:

@@ -25,7 +25,10 @@ from daemon.earlier_drives import carry_on, relearn, resumable, resume
 from daemon.errors import WorkError
 from daemon.held_out_watch import watch_held_out
 from daemon.hub import Hub, HubSettings
+from daemon.ingest import DRIVER as INGEST
+from daemon.ingest import Ingestion
 from daemon.kept_devices import KeptDevices
+from daemon.kept_results import KeptResults
 from daemon.kept_sessions import KeptSessions
 from daemon.pairing_notice import invite_first_device
 from daemon.replayed_log import ReplayedLog
@@ -34,6 +37,7 @@ from daemon.service_notify import ServiceManager, feed_watchdog, tell_status
 from daemon.store import Store
 from daemon.store_retention import KEEP_ALL, Retention
 from daemon.supervisor import Supervisor
+from daemon.web_limits import WebLimits
 from daemon.web_server import PortUnavailableError, listen, serve_on
 from drivers.base import Driver
 from drivers.second_lambda import LambdaTimeline
@@ -78,6 +82,8 @@ class Plan:
     analyses: AnalysisSettings = field(default_factory=AnalysisSettings)
     access: AccessPlan = field(default_factory=AccessPlan)
     configuration: Mapping[str, Any] = field(default_factory=dict)
+    limits: WebLimits = field(default_factory=WebLimits)
+    max_results: int = 1000
     seconds: float | None = None
     listening: Callable[[str], None] = lambda _: None
     tell_owner: Callable[[str], None] = logger.info
@@ -126,6 +132,10 @@ async def _run(plan: Plan) -> None:
             devices = await KeptDevices.load(store, max_devices=plan.access.max_devices)
             pairing = Pairing(plan.access.code_valid_s, time.monotonic)
             messages = RecentMessages()
+            ingestion = Ingestion(
+                store, lambda: hub.session_start(INGEST), min_free_bytes=plan.min_free_bytes
+            )
+            await ingestion.restore()
             app = create_app(
                 hub,
                 version=version("lowmaf"),
@@ -140,6 +150,8 @@ async def _run(plan: Plan) -> None:
                 review=review,
                 logs=analysis.uploads,
                 analyses=analysis.analyses,
+                results=KeptResults(store, max_results=plan.max_results),
+                ingest=ingestion,
                 access=plan.access.settings,
                 pairing=(devices, pairing),
                 diagnose=Diagnosis(hub, review, devices, messages, plan.configuration),
@@ -157,7 +169,7 @@ async def _run(plan: Plan) -> None:
                 ClockWatch(store.write_boot_clock).run(),
                 store.watch(),
                 analysis.analyses.run(),
-                serve_on(app, listener, listening=listening),
+                serve_on(app, listener, limits=plan.limits, listening=listening),
                 feed_watchdog(service, lambda: hub.status().unhealthy_because or store.stuck_because),
                 tell_status(service, hub.status),
             ]

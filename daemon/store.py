@@ -198,9 +198,12 @@ class Store(StoreReader):
         return session
 
     def write_session_end(
-        self, session: int, clock: ClockReading | None = None, *, quiet_s: float = 0.0
+        self, session: int, clock: ClockReading | None = None, *, quiet_s: float = 0.0, taught: bool = True
     ) -> None:
-        """Ends a session that was begun here: ``quiet_s``, the time without a sample, before now."""
+        """Ends a session that was begun here: ``quiet_s``, the time without a sample, before now.
+
+        One that ``taught`` nothing yet is no reason for a snapshot.
+        """
         self._refuse_not_begun(session)
         self._begun.remove(session)
         self.write(
@@ -208,7 +211,8 @@ class Store(StoreReader):
             (clock or read_clock()).monotonic_s - quiet_s,
             session,
         )
-        self.snapshots.want()
+        if taught:
+            self.snapshots.want()
 
     def write_session_removal(self, session: int) -> None:
         """Deletes a session with its samples, cells and counts. What waits of it must have been flushed."""

@@ -11,6 +11,7 @@ from typing import Any, Self
 
 from daemon.analysis_records import ANALYSIS_COLUMNS, UPLOAD_COLUMNS
 from daemon.device_records import DEVICE_COLUMNS
+from daemon.result_records import RESULT_COLUMNS
 from daemon.store_copy import columns, tables
 from daemon.store_rows import SEALED_KEYS, SESSION_COLUMNS, checksum, unsealed
 
@@ -31,6 +32,7 @@ _CHECKED: Mapping[str, tuple[str, ...]] = {
     "analysis_tables": ("analysis", "document"),
     "analysis_pushes": ("analysis", "first_sequence", "final", "body"),
     "devices": DEVICE_COLUMNS,
+    "published_results": RESULT_COLUMNS,
 }
 """What the checksum of a row covers, for the tables that have one."""
 

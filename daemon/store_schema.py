@@ -183,7 +183,19 @@ CREATE TABLE devices (
 ) STRICT, WITHOUT ROWID;
 """
 
-_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+_VERSION_5 = """
+CREATE TABLE published_results (
+    -- tables as they stood when somebody published them under a lasting address
+    id TEXT PRIMARY KEY,           -- the last part of the address
+    name TEXT NOT NULL,            -- given by the user; '' without one
+    published_wall_s REAL NOT NULL,  -- seconds since 1970, UTC, by this machine's clock
+    refusals TEXT NOT NULL,        -- why it is not fit to be flashed: a JSON array, empty where it is
+    document BLOB NOT NULL,        -- zlib of the table as JSON, format lowmaf.table/1
+    crc32 INTEGER NOT NULL         -- of the other columns
+) STRICT, WITHOUT ROWID;
+"""
+
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
 """Step i leads from version i to version i + 1. A step that was released is never changed."""
 
 VERSION = len(_STEPS)

@@ -9,7 +9,6 @@ from typing import Protocol
 import msgspec
 
 from daemon.web_limits import ConnectionCount, Refusal, WebLimits
-from web.rate_limit import RateLimit
 from web.security import RAW_SECURITY_HEADERS
 
 SWEEP_S = 0.5
@@ -41,9 +40,6 @@ class Connections:
     def __init__(self, limits: WebLimits) -> None:
         self._limits = limits
         self._count = ConnectionCount(limits)
-        self._asked = RateLimit(
-            per_s=limits.requests_per_s, burst=max(1.0, limits.requests_per_s), clock=time.monotonic
-        )
         self._now_s = time.monotonic()
         self._idle: dict[Connection, float] = {}
         self._heads: dict[Connection, float] = {}
@@ -94,10 +90,6 @@ class Connections:
     def flows(self, connection: Connection) -> None:
         """Its client takes it again."""
         self._stalled.pop(connection, None)
-
-    def wait_s(self, client: str | None) -> float:
-        """How long ``client`` has to wait before it may ask for something, s; 0: it asks now."""
-        return 0.0 if client is None else self._asked.take(client)
 
     # ---- time
 

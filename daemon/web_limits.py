@@ -17,8 +17,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebLimits:
-    """Connections in all and from one client, and requests per second from one client. This machine itself
-    is exempt from what is said of one client.
+    """Connections in all and from one client; this machine itself is exempt from what is said of one client.
 
     ``idle_s``: an open connection on which nothing is asked; longer than a script's pause between two looks.
     ``head_s``: from the first byte of a request to the end of its head. ``stalled_s``: a client that takes
@@ -27,7 +26,6 @@ class WebLimits:
 
     connections: int = 16_000
     connections_per_client: int = 200
-    requests_per_s: float = 500.0
     idle_s: float = 30.0
     head_s: float = 10.0
     stalled_s: float = 60.0

@@ -25,6 +25,7 @@ class FrontProtocol(asyncio.Protocol):
     """One connection. Between requests, and for those that ``hot_paths`` answers, there is nothing else."""
 
     __slots__ = (
+        "_address",
         "_app_state",
         "_blocked",
         "_client",
@@ -55,6 +56,7 @@ class FrontProtocol(asyncio.Protocol):
         self._hot_paths = hot_paths
         self._inner: _Requests | None = None
         self._listener: DirectListener | None = None
+        self._address = ""
         self._client: str | None = None
         self._refusal: Refusal | None = None
         self._refused = False
@@ -65,7 +67,8 @@ class FrontProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
         peer = transport.get_extra_info("peername")
-        self._client = client_of(str(peer[0])) if peer else None
+        self._address = str(peer[0]) if peer else ""
+        self._client = client_of(self._address)
         self._refusal = self._connections.begin(self, self._client)
         self._server_state.connections.add(self)  # type: ignore[arg-type]
         if self._refusal is not None and self._connections.overrun:
@@ -144,8 +147,8 @@ class FrontProtocol(asyncio.Protocol):
     def _answered_at_once(self, data: bytes) -> bool:
         if self._hot_paths is None:
             return False
-        answer = self._hot_paths.answer(data, self._server_state.default_headers[0][1])
-        if answer is None or self._connections.wait_s(self._client) > 0.0:
+        answer = self._hot_paths.answer(data, self._server_state.default_headers[0][1], self._address)
+        if answer is None:
             return False
         self._server_state.total_requests += 1
         if isinstance(answer, Opening):

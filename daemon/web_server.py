@@ -15,7 +15,6 @@ from fastapi import FastAPI
 from daemon.port_owner import port_owner
 from daemon.web_connections import Connections
 from daemon.web_limits import WebLimits, allowed_connections
-from daemon.web_pace import Paced
 from daemon.web_protocol import FrontProtocol, protocol_with
 from web.event_stream import EventStream
 
@@ -101,7 +100,7 @@ async def serve_on(
     limits = replace(limits, connections=allowed_connections(limits.connections))
     connections = Connections(limits)
     config = uvicorn.Config(
-        Paced(app, connections),
+        app,
         http=protocol_with(connections, app.state.hot_paths),
         ws="none",
         lifespan="on",

@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.web_limits import WebLimits
+from web.access import AccessSettings, request_limit
 from web.app import create_app
 from web.current_table import CurrentTable
 from web.event_stream import EventStream
 from web.hot_paths import HotPaths
+from web.rate_limit import RateLimit
 from web.results import PublishedResults
 from web.security import HostRule
 
@@ -24,14 +26,22 @@ PLAIN = LINE + b"Host: localhost\r\n\r\n"
 DATE = b"Sat, 21 Nov 2026 06:00:00 GMT"
 
 
-def hot_paths(board: FakeBoard | None = None) -> HotPaths:
+def hot_paths(board: FakeBoard | None = None, requests: RateLimit | None = None) -> HotPaths:
     board = board or FakeBoard()
     table = CurrentTable(board)
-    return HotPaths(table, PublishedResults(None), EventStream(board, table), HostRule(["garage.example"]))
+    requests = requests or request_limit(AccessSettings())
+    host_rule = HostRule(["garage.example"])
+    return HotPaths(table, PublishedResults(None), EventStream(board, table), host_rule, requests)
+        table,
+        PublishedResults(None),
+        EventStream(board, table),
+        HostRule(["garage.example"]),
+        requests or request_limit(AccessSettings()),
+    )
 
 
 def test_a_plain_request_is_answered() -> None:
-    answer = hot_paths().answer(PLAIN, DATE)
+    answer = hot_paths().answer(PLAIN, DATE, "127.0.0.1")
     assert answer is not None
     head, _, body = answer.partition(b"\r\n\r\n")
     assert head.startswith(
@@ -46,7 +56,7 @@ def test_a_browser_s_request_is_answered() -> None:
         b"Accept: */*\r\nReferer: http://192.168.4.1:8000/\r\nAccept-Encoding: gzip, deflate\r\n"
         b'Accept-Language: de-DE,de;q=0.9\r\nIf-None-Match: "old"\r\n\r\n'
     )
-    answer = hot_paths().answer(request, DATE)
+    answer = hot_paths().answer(request, DATE, "127.0.0.1")
     assert answer is not None
     assert answer.startswith(b"HTTP/1.1 200 OK")
 
@@ -87,7 +97,7 @@ def test_a_browser_s_request_is_answered() -> None:
     ],
 )
 def test_whatever_is_unusual_goes_the_ordinary_way(request_bytes: bytes) -> None:
-    assert hot_paths().answer(request_bytes, DATE) is None
+    assert hot_paths().answer(request_bytes, DATE, "127.0.0.1") is None
 
 
 _HEADERS = st.lists(
@@ -111,7 +121,7 @@ _HEADERS = st.lists(
 @given(_HEADERS)
 def test_an_answer_is_given_only_to_one_whole_request_for_an_allowed_host(headers: list[bytes]) -> None:
     request = LINE + b"".join(header + b"\r\n" for header in headers) + b"\r\n"
-    answer = hot_paths().answer(request, DATE)
+    answer = hot_paths().answer(request, DATE, "127.0.0.1")
     if answer is not None:
         lines = request[len(LINE) : -4].split(b"\r\n")
         names = [line.partition(b":")[0].lower() for line in lines]
@@ -124,16 +134,16 @@ def test_an_answer_is_given_only_to_one_whole_request_for_an_allowed_host(header
 def test_a_new_table_and_an_old_tag_are_seen() -> None:
     board = FakeBoard()
     path = hot_paths(board)
-    first = path.answer(PLAIN, DATE)
+    first = path.answer(PLAIN, DATE, "127.0.0.1")
     assert first is not None
     tag = first.partition(b"etag: ")[2].partition(b"\r\n")[0]
     request = LINE + b"Host: localhost\r\nIf-None-Match: " + tag + b"\r\n\r\n"
-    unchanged = path.answer(request, DATE)
+    unchanged = path.answer(request, DATE, "127.0.0.1")
     assert unchanged is not None
     assert unchanged.startswith(b"HTTP/1.1 304 Not Modified\r\n")
     assert unchanged.endswith(b"\r\n\r\n")
     board.next_revision()
-    changed = path.answer(request, DATE)
+    changed = path.answer(request, DATE, "127.0.0.1")
     assert changed is not None
     assert changed.startswith(b"HTTP/1.1 200 OK\r\n")
     assert tag not in changed

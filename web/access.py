@@ -47,6 +47,12 @@ class AccessSettings:
     requests_per_s: float = 100.0
 
 
+def request_limit(settings: AccessSettings) -> RateLimit:
+    """Counts the requests of each address, the ordinary ones and those that :mod:`web.hot_paths` answers."""
+    per_s = settings.requests_per_s
+    return RateLimit(per_s=per_s, burst=5.0 * per_s, clock=time.monotonic)
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks. ``local``: somebody at this machine. ``device``: one that was paired, or a token."""
@@ -70,13 +76,15 @@ def caller_of(scope: Scope) -> Caller:
 class Access:
     """ASGI middleware: lets through what the caller may do; says to others what they need."""
 
-    def __init__(self, app: ASGIApp, settings: AccessSettings, devices: DeviceShelf | None = None) -> None:
-        """Without ``devices`` nobody can be paired, and only somebody at this machine changes things."""
+    def __init__(
+        self, app: ASGIApp, settings: AccessSettings, requests: RateLimit, devices: DeviceShelf | None = None
+    ) -> None:
+        """``requests`` counts those of each address. Without ``devices`` nobody can be paired, and only
+        somebody at this machine changes things."""
         self._app = app
         self._settings = settings
         self._devices = devices
-        per_s = settings.requests_per_s
-        self._requests = RateLimit(per_s=per_s, burst=5.0 * per_s, clock=time.monotonic)
+        self._requests = requests
         per_min = settings.openej_per_min
         self._service = RateLimit(per_s=per_min / 60.0, burst=max(1.0, per_min), clock=time.monotonic)
         self._service_running = 0
@@ -105,12 +113,8 @@ class Access:
 
     def _refuse(self, scope: Scope, caller: Caller) -> None:
         """Raises :class:`ApiError` where the caller may not do this."""
-        if not caller.local:
-            wait_s = self._requests.take(caller.address)
-            if wait_s > 0.0:
-                raise _too_often(f"more than {self._settings.requests_per_s:g} requests a second", wait_s)
         method, path = scope["method"], scope["path"]
-        if path in SERVICE_PATHS and method not in _SAFE_METHODS:
+        if _is_service(scope):
             self._refuse_service(caller)
         elif method not in _SAFE_METHODS:
             if path != PAIR_PATH or method != "POST":
@@ -121,6 +125,10 @@ class Access:
             _refuse_untrusted(scope, caller, "to look at anything, as its owner has configured")
         if path.startswith(DEVICES_PATH) and caller.device is not None and not caller.local:
             _refuse_token(caller.device)
+        if not caller.local:
+            wait_s = self._requests.take(caller.address)
+            if wait_s > 0.0:
+                raise _too_often(f"more than {self._settings.requests_per_s:g} requests a second", wait_s)
 
     def _refuse_service(self, caller: Caller) -> None:
         if not self._settings.openej_offered:
@@ -133,7 +141,7 @@ class Access:
     @contextlib.contextmanager
     def _serving(self, scope: Scope, caller: Caller) -> Iterator[None]:
         """Only so many strangers use the OpenEJ service at once."""
-        if scope["path"] not in SERVICE_PATHS or scope["method"] in _SAFE_METHODS or caller.trusted:
+        if not _is_service(scope) or caller.trusted:
             yield
             return
         if self._service_running >= _SERVICE_AT_ONCE:
@@ -219,6 +227,11 @@ def _too_often(words: str, wait_s: float) -> ApiError:
     return ApiError(429, "too_many_requests", f"{words} from one address; wait {wait_s:.1f} s", None, headers)
 
 
+def _is_service(scope: Scope) -> bool:
+    """Whether the OpenEJ service is asked to work, which it does for everybody."""
+    return scope["method"] == "POST" and scope["path"] in SERVICE_PATHS
+
+
 def _is_page(path: str) -> bool:
     """Whether it is the page itself, which a phone needs to be paired; it says nothing of the car."""
     return path in _ALWAYS_READ or path.startswith("/static/")
@@ -248,12 +261,20 @@ def _is_local(scope: Scope) -> bool:
     """
     if any(name in _FORWARDED for name, _ in scope["headers"]):
         return False
-    host, server = _host(scope), scope.get("server") or ("", None)
-    own_name = host in ("localhost", server[0]) or _is_loopback(host)
-    return own_name and _is_loopback((scope.get("client") or ("", 0))[0])
+    server = scope.get("server") or ("", None)
+    host = Headers(scope=scope).get("host", "").lower()
+    own_name = is_own_name(host) or _name_of(host) == server[0]
+    return own_name and is_loopback((scope.get("client") or ("", 0))[0])
 
 
-def _is_loopback(text: str) -> bool:
+def is_own_name(host: str) -> bool:
+    """Whether a Host header, in lower case, has a name that every machine has for itself."""
+    name = _name_of(host)
+    return name == "localhost" or is_loopback(name)
+
+
+def is_loopback(text: str) -> bool:
+    """Whether it is an address of this machine that no other machine can have."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -262,9 +283,8 @@ def _is_loopback(text: str) -> bool:
     return (mapped or address).is_loopback
 
 
-def _host(scope: Scope) -> str:
-    """The name in the Host header, without port and brackets."""
-    host = Headers(scope=scope).get("host", "").lower()
+def _name_of(host: str) -> str:
+    """The name in a Host header, without port and brackets."""
     if host.startswith("["):
         return host[1:].partition("]")[0]
     return host.partition(":")[0]

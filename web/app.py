@@ -13,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from web import metrics
-from web.access import Access, AccessSettings
+from web.access import Access, AccessSettings, request_limit
 from web.analyses_routes import add_analyses_routes
 from web.analysis_desk import AnalysisDesk
 from web.board import Board, Command, CommandRefusedError
@@ -26,6 +26,8 @@ from web.documents import encode_json, recent_verdicts_document, status_document
 from web.errors import ApiError, error_response, install_error_handlers, is_stream
 from web.event_stream import EventStream, EventStreamResponse
 from web.hot_paths import HotPaths
+from web.ingest_desk import IngestDesk
+from web.ingest_routes import add_ingest_route
 from web.json_body import read_json_object
 from web.log_shelf import LogShelf
 from web.logs_routes import add_logs_routes
@@ -62,12 +64,14 @@ def create_app(
     logs: LogShelf | None = None,
     analyses: AnalysisDesk | None = None,
     results: ResultShelf | None = None,
+    ingest: IngestDesk | None = None,
     access: AccessSettings | None = None,
     pairing: tuple[DeviceShelf, Pairing] | None = None,
     diagnose: Callable[[], Awaitable[Mapping[str, Any]]] | None = None,
 ) -> FastAPI:
     """The application over ``board`` and, where drives are kept, ``sessions`` and ``review``; over uploaded
-    ``logs`` and ``analyses`` of them, and over published ``results``, where those are offered.
+    ``logs`` and ``analyses`` of them, and over published ``results``, where those are offered;
+    ``ingest`` takes samples that other loggers push.
 
     ``host_names`` are names it answers to besides addresses.
 
@@ -95,10 +99,13 @@ def create_app(
     access = access or AccessSettings()
     app.state.events = events
     published = PublishedResults(results)
-    hot_paths = HotPaths(table, published, events, host_rule)
+    requests = request_limit(access)
+    hot_paths = HotPaths(table, published, events, host_rule, requests)
     app.state.hot_paths = None if access.read_requires_pairing else hot_paths
     app.add_middleware(HeadAsGet)
-    app.add_middleware(Access, settings=access, devices=None if pairing is None else pairing[0])
+    app.add_middleware(
+        Access, settings=access, requests=requests, devices=None if pairing is None else pairing[0]
+    )
     app.add_middleware(Guard, host_rule=host_rule, openej_origins=OpenEjOrigins(openej_origins))
     install_error_handlers(app, SECURITY_HEADERS)
     _add_dashboard(app)
@@ -114,6 +121,8 @@ def create_app(
         add_logs_routes(app, logs)
     if analyses is not None:
         add_analyses_routes(app, analyses)
+    if ingest is not None:
+        add_ingest_route(app, ingest)
     if results is not None:
         add_results_routes(app, table, results, published)
     if pairing is not None:

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from web.access import is_loopback, is_own_name
 from web.current_table import CurrentTable
 from web.event_stream import EventStream, stream_head
+from web.rate_limit import RateLimit
 from web.rendition import RawHeaders, Rendition, Renditions, takes_gzip
 from web.results import PublishedResults
 from web.security import RAW_SECURITY_HEADERS, HostRule
@@ -46,9 +48,11 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a plain request asks for. ``renditions`` is None for the event stream."""
+    """What a plain request asks for. ``renditions`` is None for the event stream; ``own_name``: by a name
+    that only this machine has for itself."""
 
     renditions: Callable[[], Renditions | None] | None
+    own_name: bool
     packed: bool
     if_none_match: str | None
     last_event_id: str
@@ -58,21 +62,28 @@ class HotPaths:
     """Answers that are kept as bytes until what they say changes."""
 
     def __init__(
-        self, table: CurrentTable, results: PublishedResults, events: EventStream, host_rule: HostRule
+        self,
+        table: CurrentTable,
+        results: PublishedResults,
+        events: EventStream,
+        host_rule: HostRule,
+        requests: RateLimit,
     ) -> None:
+        """``requests`` counts those of each address, as the ordinary way does."""
         self.events = events
         self._table = table
         self._results = results
         self._host_rule = host_rule
+        self._requests = requests
         self._asked: dict[bytes, _Asked] = {}
         self._made: dict[tuple[str, bool], bytes] = {}
         self._date = b""
 
-    def answer(self, request: bytes, date: bytes) -> bytes | Opening | None:
+    def answer(self, request: bytes, date: bytes, address: str) -> bytes | Opening | None:
         """The whole answer to what was read from an idle connection, None where it is not plain.
 
         ``request`` must be one complete request and nothing else to be answered; ``date`` is the
-        value of the Date header.
+        value of the Date header, ``address`` that of the client.
         """
         asked = self._asked.get(request)
         if asked is None:
@@ -82,11 +93,13 @@ class HotPaths:
             if len(self._asked) >= _REMEMBERED:
                 self._asked.clear()
             self._asked[request] = asked
-        if asked.renditions is None:
-            return Opening(_head(b"200 OK", date, stream_head()), asked.last_event_id)
-        renditions = asked.renditions()
-        if renditions is None:
+        renditions = None if asked.renditions is None else asked.renditions()
+        if renditions is None and asked.renditions is not None:
             return None
+        if not (asked.own_name and is_loopback(address)) and self._requests.take(address) > 0.0:
+            return None  # the ordinary way says how long to wait
+        if renditions is None:
+            return Opening(_head(b"200 OK", date, stream_head()), asked.last_event_id)
         rendition = renditions.packed if asked.packed else renditions.plain
         unchanged = asked.if_none_match is not None and rendition.matches(asked.if_none_match)
         if date is not self._date or len(self._made) >= _REMEMBERED:
@@ -109,17 +122,18 @@ class HotPaths:
         return None if headers is None else self._asked_for(line[len(_METHOD) : -len(_VERSION)], headers)
 
     def _asked_for(self, target: bytes, headers: dict[bytes, str]) -> _Asked | None:
+        own_name = is_own_name(headers[b"host"].lower())
         packed = takes_gzip(headers.get(b"accept-encoding", ""))
         last_event_id = headers.get(b"last-event-id", "")
         if_none_match = headers.get(b"if-none-match")
         if target == _TABLE:
-            return _Asked(lambda: self._table.newest()[1], packed, if_none_match, "")
+            return _Asked(lambda: self._table.newest()[1], own_name, packed, if_none_match, "")
         if target == _STREAM:
-            return _Asked(None, False, None, last_event_id)
+            return _Asked(None, own_name, False, None, last_event_id)
         if target.startswith(_RESULT):
             number = target[len(_RESULT) :].decode("latin-1")
             if number.isascii() and number.isalnum():
-                return _Asked(lambda: self._results.at_hand(number), packed, if_none_match, "")
+                return _Asked(lambda: self._results.at_hand(number), own_name, packed, if_none_match, "")
         return None
 
     def _read_headers(self, head: bytes) -> dict[bytes, str] | None:

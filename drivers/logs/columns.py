@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -60,6 +61,8 @@ def candidates(headers: Sequence[Header], asked: Mapping[str, str]) -> dict[str,
     Raises:
         ColumnError: ``asked`` names a role or a header that does not exist.
     """
+    if not asked:
+        return {role: list(found) for role, found in _recognised(tuple(headers)).items()}
     chosen = {role: [_asked_column(role, text, headers)] for role, text in asked.items()}
     taken = {found[0].index for found in chosen.values()}
     by_name = _by_name(headers)
@@ -69,6 +72,14 @@ def candidates(headers: Sequence[Header], asked: Mapping[str, str]) -> dict[str,
             if found:
                 chosen[role.name] = found
     return chosen
+
+
+@lru_cache(maxsize=16)
+def _recognised(headers: tuple[Header, ...]) -> Mapping[str, Sequence[Candidate]]:
+    """Columns that may be each role. Whoever pushes samples sends the same names a thousand times."""
+    by_name = _by_name(headers)
+    found = {role.name: _by_alias(role, headers, by_name) for role in ROLES.values()}
+    return {role: options for role, options in found.items() if options}
 
 
 def _by_alias(role: Role, headers: Sequence[Header], by_name: Mapping[str, Sequence[int]]) -> list[Candidate]:

@@ -140,7 +140,9 @@ class Sampler:
         self._last_s = float(t_s[-1])
         self.duration_s = max(self.duration_s, self._last_s)
 
-    def _measured(self, rows: SampledRows, layout: LogLayout, timed: Mask | None, count: int) -> dict[str, Floats]:
+    def _measured(
+        self, rows: SampledRows, layout: LogLayout, timed: Mask | None, count: int
+    ) -> dict[str, Floats]:
         """Channels in our units, for the rows that have a time, None: all; NaN for a column that is gone."""
         channels: dict[str, Floats] = {}
         for name in self._channels:

@@ -1,0 +1,115 @@
+"""A CSV body to samples, by the reader of recorded logs, which pulls the body from the connection."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any, BinaryIO, TypeVar, cast
+
+from drivers.logs.errors import LogUnreadableError
+from drivers.logs.reader import LogReader
+from drivers.logs.summary import LogSummary
+from lowmaf.samples import SampleBatch
+from web.ingest_desk import Ingested, SamplesUnusableError
+
+T = TypeVar("T")
+
+_PACKED = (b"\x1f\x8b", b"PK\x03\x04")
+_NAME = "the body"
+
+
+async def read_csv(chunks: AsyncIterator[bytes], keep: Callable[[SampleBatch], Awaitable[None]]) -> Ingested:
+    """Reads a body and hands its samples to ``keep``; no more of it is taken than is needed.
+
+    The reader works in a thread of its own: its sums are done by NumPy, which leaves the others alone.
+
+    Raises:
+        SamplesUnusableError: it is no log that can give a table; says why.
+    """
+    body = _Body(chunks, asyncio.get_running_loop())
+
+    async def kept(batch: SampleBatch) -> None:
+        await keep(batch)
+
+    def read() -> LogSummary:
+        reader = LogReader(cast(BinaryIO, body), _NAME)
+        for batch in reader.batches():
+            body.wait_for(kept(batch))
+        return reader.summary
+
+    reading = asyncio.get_running_loop().run_in_executor(None, read)
+    try:
+        summary = await asyncio.shield(reading)
+    except LogUnreadableError as error:
+        raise SamplesUnusableError(str(error)) from None
+    except asyncio.CancelledError:
+        body.abandon()
+        await asyncio.wait((reading,))
+        raise
+    left_out = sum(summary.unusable.values())
+    return Ingested(
+        session=0,
+        bytes=body.bytes,
+        valid=summary.rows - left_out,
+        invalid=left_out,
+        first_invalid=(),
+        inferred=summary.inferred,
+        warnings=summary.warnings,
+    )
+
+
+class _Body:
+    """What is there of a body as a stream to be read in another thread."""
+
+    def __init__(self, chunks: AsyncIterator[bytes], loop: asyncio.AbstractEventLoop) -> None:
+        self.bytes = 0
+        self._chunks = chunks
+        self._loop = loop
+        self._rest = b""
+        self._ended = False
+        self._abandoned = False
+        self._waiting: concurrent.futures.Future[Any] | None = None
+
+    def read(self, size: int) -> bytes:
+        """Up to ``size`` bytes, as many as the body still has; nothing at its end."""
+        if len(self._rest) < size and not self._ended:
+            self._rest += self.wait_for(self._arrived(size - len(self._rest)))
+        data, self._rest = self._rest[:size], self._rest[size:]
+        return data
+
+    def seekable(self) -> bool:
+        """It cannot go back."""
+        return False
+
+    def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+        """Has the event loop do something, and waits for it here in the thread."""
+        if self._abandoned:
+            work.close()
+            raise concurrent.futures.CancelledError
+        waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
+        self._waiting = waiting
+        return waiting.result()
+
+    def abandon(self) -> None:
+        """Nobody waits for the samples any more."""
+        self._abandoned = True
+        if self._waiting is not None:
+            self._waiting.cancel()
+
+    async def _arrived(self, size: int) -> bytes:
+        parts: list[bytes] = []
+        while size > 0:
+            try:
+                chunk = await anext(self._chunks)
+            except StopAsyncIteration:
+                self._ended = True
+                break
+            if not self.bytes and chunk.startswith(_PACKED):
+                raise SamplesUnusableError(
+                    "the body is packed; it is pushed as it is (packed logs are uploaded to /api/v1/logs)"
+                )
+            self.bytes += len(chunk)
+            parts.append(chunk)
+            size -= len(chunk)
+        return b"".join(parts)
