@@ -29,7 +29,7 @@ run: $(VENV)/.runtime  ## the whole system on a simulated car; options in ARGS, 
 
 .PHONY: test
 test: check system-packages  ## format, lint, types and every test; pytest's options in ARGS
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses=logical --dist=loadfile $(ARGS)
 
 .PHONY: test-long
 test-long: check system-packages boot-packages  ## the same with the tests that take minutes
