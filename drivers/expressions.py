@@ -92,6 +92,11 @@ def _signed(bits: Integers) -> Integers:
     return ((bits & 0xFFFFFFFF) ^ 0x80000000) - 0x80000000
 
 
+def _divided(left: Floats, right: Floats) -> Floats:
+    """The quotient; NaN by 0, so that what is made of it is none either, as 1 / (1 / 0) is not 0."""
+    return np.where(right == 0.0, np.nan, left / right)
+
+
 def _if(condition: Floats, then: Floats, otherwise: Floats) -> Floats:
     return np.where(condition != 0.0, then, otherwise)
 
@@ -107,7 +112,7 @@ _BINARY: tuple[Mapping[str, Operation], ...] = (
         ">=": _compared(np.greater_equal), "==": _compared(np.equal), "!=": _compared(np.not_equal),
     },
     {"+": np.add, "-": np.subtract},
-    {"*": np.multiply, "/": np.divide},
+    {"*": np.multiply, "/": _divided},
 )  # fmt: skip
 """Operators by how they bind, the loosest first; of equals the left one comes first."""
 

@@ -116,7 +116,7 @@ async def test_a_bad_link_costs_samples_and_never_gives_a_wrong_one(name: str) -
     """All kinds of bad links at once, because most of the time is spent waiting for what never comes."""
     async with asyncio.TaskGroup() as at_once:
         for link in BAD_LINKS:
-            at_once.create_task(idle_over(name, link, 15), name=link)
+            at_once.create_task(idle_over(name, link, 8), name=link)
 
 
 @pytest.mark.long

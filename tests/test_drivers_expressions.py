@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from drivers.expressions import MAX_CHARS, ExpressionError, parse_expression
@@ -93,6 +93,7 @@ FORMULAS = st.recursive(
 )
 
 
+@example("(x/(x/(0.000)))", [1.0])
 @given(FORMULAS, st.lists(NUMBERS, min_size=1, max_size=5))
 def test_arithmetic_is_pythons_for_one_value_as_for_many(text: str, values: list[float]) -> None:
     formula = parse_expression(text)
