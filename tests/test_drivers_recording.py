@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+from datetime import datetime
 from pathlib import Path
+from typing import TextIO
 
 import pytest
 from hypothesis import given
@@ -162,6 +164,42 @@ def test_of_a_car_that_does_not_answer_only_the_last_recording_is_kept(tmp_path:
     (kept,) = tmp_path.iterdir()
     assert kept.name == "lowmaf-ssm-kline-unanswered.log"
     assert len(events_of(kept)) == 3
+
+
+def test_a_full_disk_costs_the_recording_only_and_is_said_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(given: RecordingSettings, _: datetime) -> tuple[Path, TextIO]:
+        return given.folder / "lowmaf-full.log", Path("/dev/full").open("w")
+
+    monkeypatch.setattr("drivers.recorder._created", full)
+    recorders = Recorders(settings(tmp_path))
+    for _ in range(3):
+        recorder = recorders.started("/dev/ttyUSB0")
+        assert recorder is not None
+        assert not recorder.is_writing
+        recorder.bytes(0.1, b"1", Kind.CAME)
+        recorder.close()
+    assert caplog.text.count("No space left on device") == 1
+    monkeypatch.undo()
+    again = recorders.started("/dev/ttyUSB0")
+    assert again is not None
+    assert again.is_writing
+    again.close()
+
+
+def test_a_recording_that_is_still_written_makes_no_room_for_another(tmp_path: Path) -> None:
+    older = started(settings(tmp_path))
+    older.note(0.1, Note.IDENTIFIED)
+    closed = recorded(tmp_path)
+    room = older.path.stat().st_size + closed.stat().st_size // 2
+    newer = started(settings(tmp_path, room))
+    newer.note(0.1, Note.IDENTIFIED)
+    newer.close()
+    assert not closed.exists(), "the oldest that is not written any more"
+    older.bytes(0.2, b"\x80", Kind.CAME)
+    older.close()
+    assert events_of(older.path)[-1] == Event(Kind.CAME, 0.2, b"\x80")
 
 
 def test_a_folder_that_cannot_be_written_to_costs_the_recording_only(
