@@ -25,6 +25,7 @@ from web.board import (
     Truth,
     VerdictMinute,
 )
+from web.results import Result, ResultHead, ResultUnknownError
 
 CELLS = 54
 
@@ -200,6 +201,30 @@ def running_status(snapshot: Snapshot) -> Status:
         truth=Truth(true_error_pct(snapshot.table.maf_v).tolist(), 0.84, 33),
         queues={"samples": 0, "samples_dropped": 0},
     )
+
+
+class FakeResults:
+    """A shelf with one published result."""
+
+    TABLE = b'{"format":"lowmaf.table/1","revision":7,"cells":[]}'
+
+    def __init__(self) -> None:
+        self.published: list[ResultHead] = []
+
+    async def publish(self, name: str, table: bytes, refusals: Sequence[str]) -> ResultHead:
+        self.published.append(ResultHead(f"{len(self.published)}", name, 1.0))
+        return self.published[-1]
+
+    async def results(self) -> Sequence[ResultHead]:
+        return self.published
+
+    async def result(self, result_id: str) -> Result:
+        if result_id != "PUBLISHED":
+            raise ResultUnknownError(f"there is no published result {result_id!r}")
+        return Result(ResultHead(result_id, "after the new intake", 1.0), self.TABLE, ())
+
+    async def delete(self, result_id: str) -> None:
+        await self.result(result_id)
 
 
 @contextlib.asynccontextmanager

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
+import gzip
+import re
+import socket
 from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from fakes import FakeBoard, serving
+from fakes import FakeBoard, FakeResults, realistic_snapshot, serving
 from hypothesis import given
 from hypothesis import strategies as st
 
 from daemon.web_limits import WebLimits
+from lowmaf.snapshot import DataWarning
 from web.access import AccessSettings, request_limit
 from web.app import create_app
-from web.current_table import CurrentTable
+from web.current_table import CurrentTable, TableFormat
 from web.event_stream import EventStream
 from web.hot_paths import HotPaths
 from web.rate_limit import RateLimit
@@ -32,12 +38,6 @@ def hot_paths(board: FakeBoard | None = None, requests: RateLimit | None = None)
     requests = requests or request_limit(AccessSettings())
     host_rule = HostRule(["garage.example"])
     return HotPaths(table, PublishedResults(None), EventStream(board, table), host_rule, requests)
-        table,
-        PublishedResults(None),
-        EventStream(board, table),
-        HostRule(["garage.example"]),
-        requests or request_limit(AccessSettings()),
-    )
 
 
 def test_a_plain_request_is_answered() -> None:
@@ -178,6 +178,146 @@ async def wire() -> AsyncIterator[Wire]:
 
 
 ORDINARY = PLAIN.replace(b"table", b"table?format=json")
+
+HEADERS = [
+    b"",
+    b"Accept-Encoding: gzip\r\n",
+    b"Accept-Encoding: gzip, deflate, br\r\n",
+    b"Accept-Encoding: gzip;q=0\r\n",
+    b"Accept-Encoding: br, GZIP ; q=0.5\r\n",
+    b"If-None-Match: *\r\n",
+    b'If-None-Match: "x", W/"y"\r\n',
+    b"Host: evil.example\r\n",
+    b"Host: [::1]:80\r\n",
+    b"Origin: http://evil.example\r\n",
+    b"Cookie: lowmaf_device=nonsense\r\n",
+    b"Connection: close\r\n",
+]
+
+
+async def test_answer_for_answer_both_ways_say_the_same() -> None:
+    """The ordinary way is the same server without the short one."""
+    short = create_app(FakeBoard(), version="1.2.3", results=FakeResults())
+    ordinary = create_app(FakeBoard(), version="1.2.3", results=FakeResults())
+    ordinary.state.hot_paths = None
+    async with serving(short) as short_url, serving(ordinary) as ordinary_url:
+        for path in (b"/api/v1/table", b"/api/v1/results/PUBLISHED", b"/api/v1/results/unknown"):
+            for headers in HEADERS:
+                request = b"GET " + path + b" HTTP/1.1\r\n" + headers
+                if not headers.startswith(b"Host"):
+                    request += b"Host: localhost\r\n"
+                met = [await answers_to(httpx.URL(url).port, request) for url in (short_url, ordinary_url)]
+                assert met[0] == met[1], request
+
+
+async def answers_to(port: int | None, request: bytes) -> list[tuple[list[bytes], bytes]]:
+    """The answers to a request, to the same again, and to the same with the tag that came."""
+    answers = []
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    wire = Wire(reader, writer)
+    for again in (False, True):  # the second time a result is at hand
+        writer.write(request + b"\r\n")
+        answers.append(await wire.answer())
+        if b"Connection: close" in request:
+            break
+        tag = next((line for line in answers[0][0] if line.startswith(b"etag: ")), b"")
+        if again and tag and b"If-None-Match" not in request:
+            writer.write(request + b"If-None-Match: " + tag.removeprefix(b"etag: ") + b"\r\n\r\n")
+            answers.append(await wire.answer())
+            assert answers[-1][0][0] == b"HTTP/1.1 304 Not Modified"
+            assert answers[-1][1] == b""
+    writer.close()
+    await writer.wait_closed()
+    return answers
+
+
+def test_results_are_answered_once_they_are_at_hand() -> None:
+    results = PublishedResults(FakeResults())
+    board = FakeBoard()
+    table = CurrentTable(board)
+    paths = HotPaths(table, results, EventStream(board, table), HostRule(), request_limit(AccessSettings()))
+    request = PLAIN.replace(b"table", b"results/PUBLISHED")
+    assert paths.answer(request, DATE, "127.0.0.1") is None
+    asyncio.run(results.renditions("PUBLISHED", TableFormat.JSON))
+    answer = paths.answer(request, DATE, "127.0.0.1")
+    assert isinstance(answer, bytes)
+    assert answer.endswith(FakeResults.TABLE)
+
+
+def test_packed_answers_unpack_to_the_plain_ones() -> None:
+    paths = hot_paths()
+    plain = paths.answer(PLAIN, DATE, "127.0.0.1")
+    packed = paths.answer(PLAIN[:-2] + b"Accept-Encoding: gzip\r\n\r\n", DATE, "127.0.0.1")
+    assert isinstance(plain, bytes)
+    assert isinstance(packed, bytes)
+    assert b"\r\ncontent-encoding: gzip\r\n" in packed
+    assert gzip.decompress(packed.partition(b"\r\n\r\n")[2]) == plain.partition(b"\r\n\r\n")[2]
+    assert len(packed) < len(plain) / 2
+
+
+def test_an_address_that_asks_too_often_goes_the_ordinary_way_and_this_machine_does_not() -> None:
+    requests = RateLimit(per_s=1.0, burst=3.0, clock=lambda: 0.0)
+    paths = hot_paths(requests=requests)
+    answers = [paths.answer(PLAIN, DATE, "192.168.4.20") for _ in range(4)]
+    assert [answer is not None for answer in answers] == [True, True, True, False]
+    assert all(paths.answer(PLAIN, DATE, "127.0.0.1") for _ in range(10))
+    by_name = PLAIN.replace(b"localhost", b"car.local")
+    answers = [paths.answer(by_name, DATE, "127.0.0.1") for _ in range(4)]
+    assert answers[-1] is None, "a name under .local may be anybody's"
+
+
+async def test_the_stream_begins_as_the_ordinary_one() -> None:
+    met = []
+    for short in (True, False):
+        app = create_app(FakeBoard(), version="1.2.3")
+        if not short:
+            app.state.hot_paths = None
+        async with serving(app) as url:
+            reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(url).port)
+            writer.write(PLAIN.replace(b"table", b"stream"))
+            async with asyncio.timeout(5.0):
+                head = (await reader.readuntil(b"\r\n\r\n"))[:-4].split(b"\r\n")
+                opening = await reader.readuntil(b"\n\n\r\n")
+                await reader.readuntil(b"event: status")
+            headers = sorted(line for line in head[1:] if not line.startswith(b"date: "))
+            met.append((head[0], headers, opening))
+            assert app.state.events.listeners == 1
+            writer.close()
+            await writer.wait_closed()
+    assert met[0] == met[1]
+
+
+async def test_a_listener_that_does_not_read_skips_to_the_newest() -> None:
+    """Others get every update meanwhile, and what waits for it stays small."""
+    long = DataWarning("long", "x" * 2_000_000)
+    board = FakeBoard(dataclasses.replace(realistic_snapshot(), warnings=(long,)))
+    stalled = socket.socket()
+    stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    stalled.setblocking(False)
+    app = create_app(board, version="1.2.3")
+    loop = asyncio.get_running_loop()
+    with contextlib.closing(stalled):
+        async with serving(app) as url:
+            await loop.sock_connect(stalled, ("127.0.0.1", httpx.URL(url).port))
+            await loop.sock_sendall(stalled, PLAIN.replace(b"table", b"stream"))
+            reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(url).port, limit=1 << 24)
+            writer.write(PLAIN.replace(b"table", b"stream"))
+            seen = []
+            async with asyncio.timeout(20.0):
+                for revision in range(43, 54):
+                    board.next_revision()
+                    while f'"revision":{revision},'.encode() not in await reader.readline():
+                        pass
+                    seen.append(revision)
+                missed = b""
+                while b'"revision":53,' not in missed[-2_400_000:]:
+                    missed += await loop.sock_recv(stalled, 1 << 20)
+            writer.close()
+    got = [int(found) for found in re.findall(rb'"format":"lowmaf.table/1","revision":(\d+),', missed)]
+    assert seen == list(range(43, 54))
+    assert got[-1] == 53
+    assert len(got) < 9, "it was sent what it had missed"
+    assert got == sorted(got)
 
 
 async def test_both_ways_give_the_same_answer(wire: Wire) -> None:

@@ -276,7 +276,7 @@ def stream_head() -> RawHeaders:
     return [
         *headers,
         (b"content-type", f"{EventStreamResponse.media_type}; charset=utf-8".encode()),
-        (b"transfer-encoding", b"chunked"),
+        (b"Transfer-Encoding", b"chunked"),
     ]
 
 
