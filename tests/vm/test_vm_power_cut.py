@@ -109,8 +109,7 @@ def newest(machine: VirtualMachine) -> Acknowledged:
 
 def drive(machine: VirtualMachine) -> LiveTime:
     """Waits until the service writes samples, and begins to follow what is live and what is committed."""
-    machine.wait_until_up()
-    eventually(lambda: machine.show("lowmaf")["ActiveState"] == "active", 600.0)
+    machine.wait_until_ready()
     machine.run(
         "systemd-run", "--unit=watch", "--quiet", "--uid=lowmaf",
         "--property=StandardOutput=file:/dev/virtio-ports/commits",

@@ -145,6 +145,7 @@ def _make(project: Path, tree: Path, folder: Path) -> None:
     offline = ("PIP_NO_INDEX=1", "PIP_FIND_LINKS=/wheels")
     for command in (
         ("env", *offline, "make", "-C", "/src", "install"),
+        ("/usr/local/bin/lowmaf", "check", "--config", "/etc/lowmaf/lowmaf.toml"),
         ("systemctl", "enable", "systemd-networkd", "vm-agent", "lowmaf"),
         ("systemctl", "mask", *UNWANTED),
         ("systemctl", "set-default", "multi-user.target"),
