@@ -8,13 +8,15 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from daemon.hub import Hub
-from drivers.base import DeviceUnavailableError
+from drivers.base import DeviceUnavailableError, EcuSilentError
 from drivers.lambda_reading import LambdaReading
 from drivers.second_lambda import LambdaTimeline
 from drivers.wideband import Wideband
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
+SILENT_WAIT_S = 1.0
+"""Where the port is there and the controller has no power, as before the ignition is on."""
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +79,8 @@ class SecondSource:
                 logger.warning("second source lost: %s; trying again until it is back", error)
             self._failures = min(self._failures + 1, 16)
             self._say("waiting", f"waiting: {error}")
-            await self._wait(min(FIRST_WAIT_S * 2.0 ** (self._failures - 1), LONGEST_WAIT_S))
+            longest_s = SILENT_WAIT_S if isinstance(error, EcuSilentError) else LONGEST_WAIT_S
+            await self._wait(min(FIRST_WAIT_S * 2.0 ** (self._failures - 1), longest_s))
 
     def _note_success(self, words: str) -> None:
         if self._failures:

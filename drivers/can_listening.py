@@ -7,10 +7,10 @@ from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing, closing
 from functools import partial
 
-from drivers.base import DeviceUnavailableError, FrameError, LinkCounts
+from drivers.base import EcuSilentError, FrameError, LinkCounts
 from drivers.clock import Clock
 from drivers.handoff import Handoff, from_thread
-from drivers.links import CanPlace, Links
+from drivers.links import LIVE, CanPlace, Links
 from drivers.listening_port import FrameId, HeardFrame, ListeningPort
 from drivers.recording import Note
 
@@ -48,13 +48,34 @@ class CanListener:
         """Opens the bus and yields wanted frames as they come, some at a time.
 
         Raises:
-            DeviceUnavailableError: the bus cannot be opened, is gone, or has fallen silent.
+            EcuSilentError: the bus is there, and what is wanted does not come.
+            DeviceUnavailableError: the bus cannot be opened, or is gone.
         """
         handoff: Handoff[list[HeardFrame]] = Handoff(_QUEUE_ITEMS, lossless=self._links.can_wait)
         async with aclosing(from_thread(handoff, partial(self._listen, handoff), "can-listener")) as heard:
             async for frames in heard:
                 self._counts.dropped_batches = handoff.dropped
                 yield frames
+
+    async def traffic(self) -> None:
+        """Returns when a wanted frame comes.
+
+        Raises:
+            DeviceUnavailableError: the bus is not there, or gone.
+        """
+        handoff: Handoff[None] = Handoff(1)
+        async with aclosing(from_thread(handoff, partial(self._await, handoff), "can-listener")) as heard:
+            async for _ in heard:
+                return
+
+    def _await(self, handoff: Handoff[None], stop: threading.Event) -> None:
+        """The thread that waits for one wanted frame; nothing of it is recorded."""
+        with closing(LIVE.listening(self._place, self._clock)) as port:
+            port.listen_to(self._identifiers)
+            while not stop.is_set():
+                if self._next(port) is not None:
+                    handoff.put(None)
+                    return
 
     def _listen(self, handoff: Handoff[list[HeardFrame]], stop: threading.Event) -> None:
         """The thread: opens the bus, hears, and closes the bus whatever happens."""
@@ -88,9 +109,10 @@ class CanListener:
                     found = True
                     port.note(Note.IDENTIFIED)
             elif now_s - heard_s > self._silent_s:
-                raise DeviceUnavailableError(
+                raise EcuSilentError(
                     f"nothing that is wanted came on CAN {self._place.channel} ({self._place.interface}) for "
-                    f"{self._silent_s:g} s: is the ignition on, is the bitrate right?"
+                    f"{self._silent_s:g} s: is the ignition on, is the bitrate right?",
+                    self.traffic,
                 )
             if waiting and now_s - delivered_s >= _DELIVER_S:
                 handoff.put(waiting.copy())

@@ -10,7 +10,7 @@ from typing import Protocol
 import can
 
 from drivers.aem_frames import CAN_ID, AemScanner, reading_of_frame
-from drivers.base import DeviceUnavailableError, DriverOptionError, FrameError, LinkCounts
+from drivers.base import DriverOptionError, EcuSilentError, FrameError, LinkCounts
 from drivers.byte_link import BytePort
 from drivers.can_listening import CanListener
 from drivers.clock import Clock
@@ -207,7 +207,7 @@ class _Patience:
         self._heard_s = link.now_s()
 
     def check(self, *, heard: bool) -> None:
-        """Raises DeviceUnavailableError when nothing was heard for too long."""
+        """Raises EcuSilentError when nothing was heard for too long."""
         now_s, silent_s = self._link.now_s(), self._source.options.silent_s
         if heard:
             self._heard_s = now_s
@@ -221,6 +221,4 @@ class _Patience:
                 if bad
                 else "is it switched on, is it this port?"
             )
-            raise DeviceUnavailableError(
-                f"{self._source.describe()} gave no reading for {silent_s:g} s: {why}"
-            )
+            raise EcuSilentError(f"{self._source.describe()} gave no reading for {silent_s:g} s: {why}")

@@ -11,11 +11,13 @@ from contextlib import asynccontextmanager
 import can
 import pytest
 from link_benches import idling_car, standing
+from passive_links import DBC, SIGNALS, Broadcaster, car_frames
 from test_daemon_hub import MemoryStore, settings
 
 from daemon import supervisor
 from daemon.hub import Hub
 from drivers.base import Driver
+from drivers.can_broadcast import CanBroadcast
 from drivers.can_link import open_bus
 from drivers.clock import WallClock
 from drivers.simulator.ecu import SimulatedEcu
@@ -74,6 +76,35 @@ async def test_samples_come_soon_after_the_ignition_is_on_again_over_can() -> No
         ecu = ecu_on(channel)
         assert await until(hub, "running") < SOON_S + BUSY_S
     ecu.stop()
+
+
+async def test_what_is_broadcast_is_heard_as_soon_as_it_comes_also_by_a_parked_car(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(supervisor, "PARKED_AFTER_S", 0.2)
+    channel = f"broadcast-{uuid.uuid4().hex}"
+    options = {
+        "interface": "virtual",
+        "channel": channel,
+        "silent_s": 0.3,
+        "dbc": str(DBC),
+        "signals": SIGNALS,
+    }
+
+    def sender() -> Broadcaster:
+        return Broadcaster(open_bus("virtual", channel, 0), car_frames(idling_car(), standing()), NO_FAULTS)
+
+    broadcaster = sender()
+    async with supervised(lambda: CanBroadcast(options, WallClock())) as hub:
+        await until(hub, "running")
+        broadcaster.stop()
+        await until(hub, "waiting")
+        generation = -1
+        while not hub.status().link.words.startswith("parked"):
+            generation = await hub.changed(generation)
+        broadcaster = sender()
+        assert await until(hub, "running") < SOON_S + BUSY_S
+    broadcaster.stop()
 
 
 @pytest.mark.long

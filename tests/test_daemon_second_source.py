@@ -22,7 +22,7 @@ from daemon.errors import UsageError
 from daemon.hub import Hub
 from daemon.planning import plan_from
 from daemon.second_source import LONGEST_WAIT_S, SecondSource
-from drivers.base import DeviceUnavailableError
+from drivers.base import DeviceUnavailableError, EcuSilentError
 from drivers.clock import WallClock
 from drivers.lambda_reading import LambdaReading, SensorState
 from drivers.registry import create_second
@@ -35,6 +35,7 @@ from web.documents import status_document
 
 WARMING = LambdaReading.without(SensorState.WARMING)
 STOICH = LambdaReading.measured(1.0)
+UNPLUGGED = DeviceUnavailableError("it was unplugged")
 
 
 class Script:
@@ -42,8 +43,9 @@ class Script:
 
     name = "wideband"
 
-    def __init__(self, *turns: list[LambdaReading | None]) -> None:
+    def __init__(self, *turns: list[LambdaReading | None], loss: DeviceUnavailableError = UNPLUGGED) -> None:
         self._turns = iter(turns)
+        self._loss = loss
         self.opened = 0
         self.open = 0
 
@@ -60,7 +62,7 @@ class Script:
                 else:
                     yield float(at_s), reading
                     await asyncio.sleep(0)
-            raise DeviceUnavailableError("it was unplugged")
+            raise self._loss
         finally:
             self.open -= 1
 
@@ -125,6 +127,14 @@ async def test_a_controller_that_is_lost_is_tried_again_and_told_once(
         "second source lost: it was unplugged; trying again until it is back",
         "second source is back: wideband on a script: measuring",
     ]
+
+
+async def test_a_controller_without_power_is_found_soon_after_it_has_some() -> None:
+    board = hub()
+    script = Script(*([[]] * 6), [STOICH, None], loss=EcuSilentError("no reading"))
+    async with followed(script, board, LambdaTimeline()) as waits:
+        await until(board, "running")
+    assert waits == [0.5, 1.0, 1.0, 1.0, 1.0, 1.0]
 
 
 async def test_a_pause_closes_its_port_too() -> None:
