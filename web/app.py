@@ -32,6 +32,7 @@ from web.json_body import read_json_object
 from web.log_shelf import LogShelf
 from web.logs_routes import add_logs_routes
 from web.maf_table_routes import add_maf_table_routes
+from web.openapi import document_answers
 from web.openej import OpenEjBodyError, analyse
 from web.page_files import PageFiles
 from web.pairing import Pairing
@@ -130,6 +131,7 @@ def create_app(
     if diagnose is not None:
         add_diagnosis_route(app, diagnose)
     _add_openej(app)
+    document_answers(app)
     return app
 
 

@@ -25,7 +25,7 @@ _ADD_ALLOWED = (
     'to let a phone in: {"kind": "device"}, which gives a code; to let a script in: '
     '{"kind": "token", "name": "logger"}, which gives its token'
 )
-_NAME = {"type": "string", "maxLength": LONGEST_NAME, "description": "only shown"}
+_NAME = {"type": "string", "description": f"only shown; cut at {LONGEST_NAME} characters"}
 
 DeviceId = Annotated[str, Path(alias="id", max_length=64)]
 

@@ -13,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
+from starlette.routing import Match
 
 _LONGEST_MET = 60
 """Characters of a refused value that are repeated to the client."""
@@ -97,6 +98,12 @@ def install_error_handlers(app: FastAPI, headers: Mapping[str, str]) -> None:
     app.add_exception_handler(Exception, on_unexpected)
 
 
+def _allowed_methods(request: Request) -> list[str]:
+    """What may be done at a path, by all its routes: the router itself looks at the first one only."""
+    matching = (route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE)
+    return sorted({method for route in matching for method in getattr(route, "methods", None) or ()})
+
+
 def _problem(found: Mapping[str, Any]) -> dict[str, str]:
     """One finding of FastAPI's validation: where it was, what was met there, and what is allowed."""
     met = repr(found.get("input"))
@@ -113,7 +120,7 @@ def _of_http_exception(request: Request, error: HTTPException) -> Response:
         message = f"there is nothing at {path}; the dashboard is at /, the routes are listed in /openapi.json"
         return error_response(404, "not_found", message, {"path": path})
     if error.status_code == 405:
-        allowed = [name for name in (error.headers or {}).get("Allow", "").split(", ") if name]
+        allowed = _allowed_methods(request)
         if "GET" in allowed and "HEAD" not in allowed and not is_stream(path):
             allowed.append("HEAD")
         takes = ", ".join(allowed)

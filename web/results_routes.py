@@ -106,7 +106,7 @@ async def _name_of(request: Request) -> str:
     if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
         return ""
     document = await read_json_object(request, BODY_LIMIT, what="the name of a result", allowed=_ALLOWED)
-    name = document.pop("name", None) or ""
+    name = document.pop("name", "")
     if document or not isinstance(name, str):
         raise ApiError(422, "invalid_request", _ALLOWED)
     if len(name) > LONGEST_NAME or not name.isprintable():
