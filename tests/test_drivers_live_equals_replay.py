@@ -36,6 +36,8 @@ from lowmaf.maf_table import MafTable, default_axis
 from lowmaf.pipeline import Pipeline
 from lowmaf.samples import SampleBatch
 
+ENOUGH = 10
+"""Samples that a drive has at least, however busy the machine is."""
 MakeBench = Callable[..., AbstractContextManager[Bench]]
 SPEED = 30.0
 """The car drives so much faster than the tests wait."""
@@ -65,7 +67,7 @@ async def _to_its_end(driver: Driver, bench: Bench, seconds: float, taken: list[
     async with aclosing(driver.batches()) as batches:  # type: ignore[type-var]
         async for batch in batches:
             taken.append(batch)
-            if loop.time() > until_s:
+            if loop.time() > until_s and sum(map(len, taken)) > ENOUGH:
                 bench.unplug()
 
 
@@ -98,7 +100,6 @@ def same(live: SampleBatch, again: SampleBatch) -> None:
 @pytest.mark.parametrize("name", sorted(RECORDED))
 async def test_live_equals_replay(name: str, tmp_path: Path) -> None:
     live = await driven(name, tmp_path, NO_FAULTS, 0.7, BENCHES[name])
-    assert len(live) > 10
     assert np.unique(live["maf_gs"]).size > 5
     same(live, await asyncio.to_thread(replayed, tmp_path))
 
@@ -129,7 +130,6 @@ async def test_python_can_reads_our_recordings_of_a_bus(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["ssm-can", "obd-can"])
 async def test_live_equals_replay_through_a_serial_can_adapter(name: str, tmp_path: Path) -> None:
     live = await driven(name, tmp_path, NO_FAULTS, 0.5, slcan_bench)
-    assert len(live) > 10
     same(live, await asyncio.to_thread(replayed, tmp_path))
 
 
