@@ -14,6 +14,7 @@ import serial
 
 from drivers.base import DeviceUnavailableError
 from drivers.clock import Clock
+from drivers.port_errors import PORT_ERRORS, port_trouble
 from drivers.recorder import Recorder
 from drivers.recording import Kind, Note
 
@@ -204,8 +205,8 @@ def open_serial(port: str, baudrate: int, clock: Clock) -> ByteLink:
     """
     try:
         opened = serial.Serial(port, baudrate, timeout=0, write_timeout=0, exclusive=True)
-    except (serial.SerialException, OSError, ValueError, OverflowError, termios.error) as error:
-        raise DeviceUnavailableError(f"serial port {port} cannot be opened: {_why(error)}") from error
+    except PORT_ERRORS as error:
+        raise DeviceUnavailableError(f"serial port {port} cannot be opened: {port_trouble(error)}") from error
     with contextlib.suppress(OSError, ValueError, NotImplementedError):
         opened.set_low_latency_mode(True)  # not every driver has it; the udev rule does the same for FTDI
 
@@ -246,15 +247,3 @@ async def open_tcp(host: str, port: int, clock: Clock) -> ByteLink:
     except OSError as error:
         raise DeviceUnavailableError(f"{name} cannot be reached: {error.strerror}") from error
     return ByteLink(name, connection.fileno(), clock, close=connection.close)
-
-
-def _why(error: Exception) -> str:
-    """The system's reason and what to do about it."""
-    number = getattr(error, "errno", None)
-    if isinstance(error, serial.SerialException) and "exclusively lock" in str(error):
-        return "another program has it open"
-    return {
-        2: "no such port; is the adapter plugged in? `lowmaf ports` lists what is there",
-        13: "no permission; the user must be in the group of the port, mostly dialout",
-        16: "another program has it open",
-    }.get(number or 0, str(error))

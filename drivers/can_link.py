@@ -7,6 +7,7 @@ read, and nothing else.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ import can
 from drivers.base import DeviceUnavailableError, DriverError, FrameError, LinkInUseError
 from drivers.can_port import CanPort
 from drivers.isotp import IsoTp, quoted
+from drivers.port_errors import PORT_ERRORS, port_trouble
 from drivers.recording import Note
 from drivers.slcan_bus import SlcanBus
 
@@ -63,11 +65,20 @@ def open_bus(interface: str, channel: str, bitrate: int, **mode: Any) -> can.Bus
         settings["hop_limit"] = 0  # between programs of this machine: it is no bus that others should hear
     try:
         if interface == "slcan":
-            return SlcanBus(channel, bitrate, **mode)
+            return _serial_adapter(channel, bitrate, mode)
         return can.Bus(channel=channel, interface=interface, ignore_config=True, **settings)
     except (can.CanError, OSError, ImportError, ValueError, TypeError, AttributeError) as error:
         # backends raise what their libraries raise; all of it means that the bus cannot be had now
         raise DeviceUnavailableError(f"CAN bus {channel} ({interface}) cannot be opened: {error}") from error
+
+
+def _serial_adapter(channel: str, bitrate: int, mode: Mapping[str, Any]) -> SlcanBus:
+    try:
+        return SlcanBus(channel, bitrate, **mode)
+    except PORT_ERRORS as error:
+        raise DeviceUnavailableError(
+            f"CAN bus {channel} (slcan) cannot be opened: {port_trouble(error)}"
+        ) from error
 
 
 def check_allowed(payload: bytes) -> None:

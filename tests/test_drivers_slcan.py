@@ -150,7 +150,9 @@ def test_a_port_that_is_not_there_or_in_use(port: PtyPort) -> None:
     with pytest.raises(DeviceUnavailableError, match="CAN bus /dev/nosuchport7"):
         open_bus("slcan", "/dev/nosuchport7", 500_000)
     bus = open_bus("slcan", port.path, 0)
-    with pytest.raises(DeviceUnavailableError, match="exclusively lock"):
+    with pytest.raises(
+        DeviceUnavailableError, match=r"\(slcan\) cannot be opened: another program has it open"
+    ):
         open_bus("slcan", port.path, 0)
     bus.shutdown()
 
