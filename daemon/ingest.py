@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 
@@ -30,6 +31,9 @@ DRIVER = "ingest"
 
 AT_ONCE = 64
 """Bodies that may arrive at the same time."""
+
+CSV_AT_ONCE = 16
+"""Of those, so many CSV bodies are read; others wait for their turn."""
 
 QUIET_S = 30.0
 """A body of which nothing came for so long is given up."""
@@ -57,6 +61,7 @@ class Ingestion:
         self._arriving = 0
         self._waiting = 0
         self._one_writes = asyncio.Lock()
+        self._threads = ThreadPoolExecutor(CSV_AT_ONCE, "ingest")
 
     async def restore(self) -> None:
         """Removes sessions of bodies that were never answered: whoever sent them sends them again."""
@@ -73,7 +78,7 @@ class Ingestion:
         self._arriving += 1
         kept = _KeptBody(self, name)
         try:
-            read = _read_csv if body_format is IngestFormat.CSV else self._read_records
+            read = self._read_csv if body_format is IngestFormat.CSV else self._read_records
             ingested = await read(_not_too_quiet(chunks), kept)
             await kept.end()
         except StoreError as error:
@@ -103,6 +108,9 @@ class Ingestion:
             inferred=reader.inferred,
             warnings=reader.warnings,
         )
+
+    async def _read_csv(self, chunks: AsyncIterator[bytes], kept: _KeptBody) -> Ingested:
+        return await read_csv(chunks, kept.take, self._threads)
 
     def _refuse_full_disk(self) -> None:
         free_bytes = shutil.disk_usage(self._store.path.parent).free
@@ -186,10 +194,6 @@ class _KeptBody:
         """The body cannot be used after all."""
         if self.session:
             await asyncio.shield(self._ingestion.remove(self.session))
-
-
-async def _read_csv(chunks: AsyncIterator[bytes], kept: _KeptBody) -> Ingested:
-    return await read_csv(chunks, kept.take)
 
 
 async def _not_too_quiet(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any, BinaryIO, TypeVar, cast
 
 from drivers.logs.errors import LogUnreadableError
 from drivers.logs.reader import LogReader
-from drivers.logs.summary import LogSummary
+from drivers.logs.summary import LogSummary, counted
 from lowmaf.samples import SampleBatch
 from web.ingest_desk import Ingested, SamplesUnusableError
 
@@ -19,10 +20,15 @@ _PACKED = (b"\x1f\x8b", b"PK\x03\x04")
 _NAME = "the body"
 
 
-async def read_csv(chunks: AsyncIterator[bytes], keep: Callable[[SampleBatch], Awaitable[None]]) -> Ingested:
-    """Reads a body and hands its samples to ``keep``; no more of it is taken than is needed.
+async def read_csv(
+    chunks: AsyncIterator[bytes],
+    keep: Callable[[SampleBatch], Awaitable[None]],
+    threads: concurrent.futures.Executor,
+) -> Ingested:
+    """Reads a body in one of the ``threads`` and hands its samples to ``keep``; no more of the body is taken
+    than is needed.
 
-    The reader works in a thread of its own: its sums are done by NumPy, which leaves the others alone.
+    The threads must not be those of the event loop, which keeping the samples may have to wait for.
 
     Raises:
         SamplesUnusableError: it is no log that can give a table; says why.
@@ -38,7 +44,7 @@ async def read_csv(chunks: AsyncIterator[bytes], keep: Callable[[SampleBatch], A
             body.wait_for(kept(batch))
         return reader.summary
 
-    reading = asyncio.get_running_loop().run_in_executor(None, read)
+    reading = asyncio.get_running_loop().run_in_executor(threads, read)
     try:
         summary = await asyncio.shield(reading)
     except LogUnreadableError as error:
@@ -55,7 +61,10 @@ async def read_csv(chunks: AsyncIterator[bytes], keep: Callable[[SampleBatch], A
         invalid=left_out,
         first_invalid=(),
         inferred=summary.inferred,
-        warnings=summary.warnings,
+        warnings=(
+            *summary.warnings,
+            *(f"{counted(rows, 'row')}: {why}" for why, rows in summary.unusable.items()),
+        ),
     )
 
 
@@ -68,7 +77,7 @@ class _Body:
         self._loop = loop
         self._rest = b""
         self._ended = False
-        self._abandoned = False
+        self._abandoned = threading.Event()
         self._waiting: concurrent.futures.Future[Any] | None = None
 
     def read(self, size: int) -> bytes:
@@ -84,16 +93,18 @@ class _Body:
 
     def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
         """Has the event loop do something, and waits for it here in the thread."""
-        if self._abandoned:
+        if self._abandoned.is_set():
             work.close()
             raise concurrent.futures.CancelledError
         waiting = asyncio.run_coroutine_threadsafe(work, self._loop)
         self._waiting = waiting
+        if self._abandoned.is_set():  # just now, when this was not known to be waited for yet
+            waiting.cancel()
         return waiting.result()
 
     def abandon(self) -> None:
         """Nobody waits for the samples any more."""
-        self._abandoned = True
+        self._abandoned.set()
         if self._waiting is not None:
             self._waiting.cancel()
 
