@@ -30,14 +30,20 @@ ARGUMENTS = [
 ]
 
 
-@pytest_asyncio.fixture(name="browser", loop_scope="module", scope="module")
-async def launched_browser() -> AsyncIterator[Browser]:
+def chromium_path() -> str:
+    """Where Chromium is; the test is skipped where there is none."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if chromium is None:
         words = "no Chromium on this machine (sudo apt install chromium)"
         if os.environ.get("CI") == "true":
             pytest.fail(words)
         pytest.skip(words)
+    return chromium
+
+
+@pytest_asyncio.fixture(name="browser", loop_scope="module", scope="module")
+async def launched_browser() -> AsyncIterator[Browser]:
+    chromium = chromium_path()
     async with async_playwright() as playwright:
         launched = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield launched

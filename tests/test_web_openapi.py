@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from daemon_process import running_demo
 from paired_app import paired_app
 from starlette.routing import Route
 
@@ -60,24 +60,8 @@ async def test_nothing_is_described_that_is_not_there(document: dict[str, Any]) 
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[str]:
-    """A real daemon on a simulated car; its address."""
-    command = [sys.executable, "-m", "daemon", "demo", "--port", "0", "--speed", "20"]
-    with subprocess.Popen(
-        [*command, "--database", str(tmp_path / "car.sqlite3")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as running:
-        assert running.stdout is not None
-        assert running.stderr is not None
-        address = re.search(r"http://[^ ]+/", running.stdout.readline())
-        assert address is not None, running.stderr.read()
-        yield address.group()
-        running.send_signal(signal.SIGTERM)
-        running.stdout.read()
-        complaints = running.stderr.read()
-        assert running.wait(20.0) == 0, complaints
-        assert "Traceback" not in complaints, complaints
+    with running_demo(tmp_path) as address:
+        yield address
 
 
 CHECKS_LEFT_OUT = "positive_data_acceptance"
