@@ -292,4 +292,6 @@ def _say_next(place: Path, host: str, port: int, source: Source, interview: Inte
         interview.say(f"  lowmaf doctor --config {place}    # says what is wrong, if something is")
     local = host in ("127.0.0.1", "::1", "localhost")
     seen = "localhost" if local else f"{socket.gethostname().partition('.')[0]}.local"
+    if not local:
+        interview.say("  lowmaf pair    # once it runs: lets your phone change things")
     interview.say(f"  open http://{seen}:{port} {'on this machine' if local else 'on your phone'}")
