@@ -112,17 +112,18 @@ class VirtualMachine:
         )  # fmt: skip
         self.console = folder / "console.txt"
         self.began_s = time.monotonic()
-        self._qemu = subprocess.Popen(
-            ["qemu-system-x86_64", *HARDWARE,
-             "-kernel", image.kernel, "-initrd", image.initrd, "-append", f"{KERNEL_LINE} {kernel_line}",
-             "-drive", f"file={image.root},format=raw,if=virtio,{root_option}",
-             "-serial", f"file:{self.console}",
-             "-qmp", f"unix:{sockets['qmp']},server=on,wait=off",
-             "-nic", f"user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:8000",
-             *devices, *options],
-            stdin=subprocess.DEVNULL, stdout=(folder / "qemu.txt").open("wb"), stderr=subprocess.STDOUT,
-            env={**os.environ, "TMPDIR": str(folder)},
-        )  # fmt: skip
+        with (folder / "qemu.txt").open("wb") as output:
+            self._qemu = subprocess.Popen(
+                ["qemu-system-x86_64", *HARDWARE,
+                 "-kernel", image.kernel, "-initrd", image.initrd, "-append", f"{KERNEL_LINE} {kernel_line}",
+                 "-drive", f"file={image.root},format=raw,if=virtio,{root_option}",
+                 "-serial", f"file:{self.console}",
+                 "-qmp", f"unix:{sockets['qmp']},server=on,wait=off",
+                 "-nic", f"user,model=virtio-net-pci,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:8000",
+                 *devices, *options],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+                env={**os.environ, "TMPDIR": str(folder)},
+            )  # fmt: skip
         try:
             until(lambda: self._ended() or all(path.exists() for path in sockets.values()), 30.0)
             assert not self._ended(), (folder / "qemu.txt").read_text()
