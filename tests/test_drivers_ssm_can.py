@@ -188,7 +188,7 @@ async def test_bad_frames_cost_their_sample_and_nothing_is_repeated() -> None:
 
     channel = new_channel()
     with fake_ecu(channel, lossy):
-        source = driver(channel)
+        source = driver(channel, silent_s=2.0)
         batch = await take(source, 25)
     counted = np.round(batch["maf_gs"] * 100.0)
     assert np.all(np.diff(counted) >= 1.0)
