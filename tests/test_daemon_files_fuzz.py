@@ -1,0 +1,129 @@
+"""Files a person hands over, damaged by the thousand: an answer or a sentence, at once, in bounded memory.
+
+Together with the fuzzing of logs (100 000 inputs), frame codecs and streams (1 000 000 for each) the long
+tests make well over a million inputs.
+"""
+
+from __future__ import annotations
+
+import random
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from log_mutations import mutated
+
+from daemon.config import ConfigError, load_config
+from drivers.ssm_definition import DefinitionError, check_file, read_definition
+from lowmaf.maf_table import MafTableError, default_axis
+from lowmaf.table_text import format_csv, format_romraider, parse_table
+
+LONGEST_S = 1.0
+MOST_GROWTH_KB = 100_000
+Target = Callable[[bytes], str | None]
+"""Gives the sentence of the refusal, None where the file was read."""
+
+VOLTS = default_axis().maf_v
+FLOW = 1.13 * (VOLTS / 0.94) ** 3.4
+TABLES = [
+    format_romraider(VOLTS, FLOW).encode(),
+    format_romraider(VOLTS, FLOW, decimal_comma=True).encode(),
+    format_csv(VOLTS, FLOW).encode(),
+    b"V;kg/h\n1,0;4,2\n1,5;9,9\n4,5;900\n",
+    b'{"maf_v": [1.0, 2.0, 3.0], "flow_gs": [2.0, 20.0, 80.0]}',
+]
+DEFINITION = b"""<?xml version="1.0"?><!DOCTYPE logger SYSTEM "logger.dtd"><logger version="1">
+<protocols><protocol id="SSM"><ecuparams>
+<ecuparam id="E33" name="CL/OL Fueling" desc="x" target="1">
+<ecu id="4D12044006,4D12044007"><address>0x020E17</address></ecu>
+<conversions><conversion units="" expr="x" format="0" storagetype="uint8"/></conversions></ecuparam>
+<ecuparam id="E31" name="Fuel" desc="y" target="1"><ecu id="4D12044006">
+<address length="4">0x020A00</address></ecu>
+<conversions><conversion units="AFR" expr="14.7/(1+x*0.0005)" storagetype="float" endian="big"/></conversions>
+</ecuparam></ecuparams></protocol></protocols></logger>"""
+
+
+def maf_table(folder: Path) -> Target:
+    def read(content: bytes) -> str | None:
+        try:
+            table = parse_table(content.decode("utf-8", "replace"), "pasted")
+        except MafTableError as error:
+            return str(error)
+        assert table.cells >= 2
+        return None
+
+    return read
+
+
+def config(folder: Path) -> Target:
+    path = folder / "lowmaf.toml"
+
+    def read(content: bytes) -> str | None:
+        path.write_bytes(content)
+        try:
+            load_config(path, {})
+        except ConfigError as error:
+            return str(error).replace("\n", " ")  # one line for each of several errors
+        return None
+
+    return read
+
+
+def definition(folder: Path) -> Target:
+    path = folder / "logger.xml"
+
+    def read(content: bytes) -> str | None:
+        path.write_bytes(content)
+        try:
+            check_file(path)
+            found = read_definition(path, "4D12044006")
+        except DefinitionError as error:
+            return str(error)
+        assert found is not None
+        return None
+
+    return read
+
+
+def seeds(name: str, project: Path) -> list[bytes]:
+    if name == "config":
+        return [
+            (project / "config.example.toml").read_bytes(),
+            b'[source]\ndriver = "ssm-kline"\nport = "/dev/x"\n[filters]\nmin_ect_c = "off"\n',
+            b'[web]\nhost_names = ["pi"]\nport = 8000\n[[second_source]]\ndriver = "wideband"\n',
+        ]
+    return TABLES if name == "maf_table" else [DEFINITION]
+
+
+TARGETS = {"maf_table": maf_table, "config": config, "definition": definition}
+COUNTS = {"maf_table": (3_000, 200_000), "config": (150, 20_000), "definition": (1_000, 100_000)}
+
+
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        pytest.param(name, count, id=f"{name}-{count}", marks=[pytest.mark.long] if long else [])
+        for name, counts in COUNTS.items()
+        for long, count in enumerate(counts)
+    ],
+)
+def test_damaged_files_give_an_answer_or_a_sentence(
+    name: str, count: int, project: Path, tmp_path: Path
+) -> None:
+    chance = random.Random(f"{name} {count}")
+    read, contents = TARGETS[name](tmp_path), seeds(name, project)
+    assert [read(content) for content in contents] == [None] * len(contents), "the undamaged ones are read"
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    answered = 0
+    for number in range(count):
+        content = mutated(contents, chance)
+        begun_s = time.process_time()
+        refusal = read(content)
+        spent_s = time.process_time() - begun_s
+        answered += refusal is None
+        assert refusal is None or (refusal and "\n" not in refusal), content[:200]
+        assert spent_s < LONGEST_S, f"input {number} took {spent_s:.1f} s: {content[:200]!r}"
+    assert 0 < answered < count, "neither all nor nothing is refused"
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < MOST_GROWTH_KB
