@@ -23,11 +23,13 @@ lowmaf.tmpfiles         $lib/tmpfiles.d/lowmaf.conf
 60-lowmaf.rules         $lib/udev/rules.d/60-lowmaf.rules
 80-lowmaf-can0.network  $lib/systemd/network/80-lowmaf-can0.network
 "
+zsh=site-functions
+[ "$prefix" != /usr ] || zsh=vendor-completions # Debian's zsh looks there for those of packages
 # Made by the program itself: words of its command line, and the file that tells them.
 told="
 manual           $prefix/share/man/man1/lowmaf.1
 completion_bash  $prefix/share/bash-completion/completions/lowmaf
-completion_zsh   $prefix/share/zsh/site-functions/_lowmaf
+completion_zsh   $prefix/share/zsh/$zsh/_lowmaf
 completion_fish  $prefix/share/fish/vendor_completions.d/lowmaf.fish
 "
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import socket
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,11 +91,26 @@ def test_without_a_configuration_setup_is_advised(clean: Path, capsys: pytest.Ca
     assert out.endswith("Something is wrong: see above.\n")
 
 
+def test_a_folder_is_no_configuration(clean: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor", "--config", str(clean)]) == 1
+    assert "a folder, not a configuration file" in capsys.readouterr().out
+
+
 def test_a_configuration_of_others_is_no_fault(
     clean: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (clean / "lowmaf.toml").write_text("", encoding="utf-8")
-    monkeypatch.setattr(os, "access", lambda *_: False)
+    folder = clean / "etc"
+    folder.mkdir()
+    monkeypatch.setattr(doctor, "INSTALLED_CONFIG", folder / "lowmaf.toml")
+
+    opened = Path.open
+
+    def refused(path: Path, *arguments: Any, **more: Any) -> Any:
+        if path.parent == folder:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return opened(path, *arguments, **more)
+
+    monkeypatch.setattr(Path, "open", refused)
     assert main(["doctor"]) == 0
     assert "sudo lowmaf doctor looks into it" in capsys.readouterr().out
 

@@ -57,13 +57,17 @@ def examined(given: Path | None, environment: Mapping[str, str]) -> Iterator[Fin
     """All findings, from the ground up: machine, configuration, link, database, service."""
     yield from machine_findings(read_clock())
     yield from service_findings(unit_properties())
-    place = given or (INSTALLED_CONFIG if INSTALLED_CONFIG.exists() else Path("lowmaf.toml"))
-    if not os.access(place, os.R_OK) and place.parent.exists() and _hidden(place):
-        yield note("configuration", f"{place} is not readable for you", "sudo lowmaf doctor looks into it")
-        return
-    if not place.exists():
+    place = given or (INSTALLED_CONFIG if INSTALLED_CONFIG.parent.is_dir() else Path("lowmaf.toml"))
+    try:
+        place.open("rb").close()
+    except FileNotFoundError:
         yield wrong("configuration", f"there is no {place}", "lowmaf setup makes one")
         return
+    except PermissionError:
+        yield note("configuration", f"{place} is not readable for you", "sudo lowmaf doctor looks into it")
+        return
+    except OSError:
+        pass  # reading it says what is wrong
     try:
         config = check_config(place, environment).config
     except ConfigError as error:
@@ -74,11 +78,6 @@ def examined(given: Path | None, environment: Mapping[str, str]) -> Iterator[Fin
         yield wrong("configuration", str(error), "mend it; lowmaf check looks again")
         return
     yield from _configured(config, installed=place == INSTALLED_CONFIG)
-
-
-def _hidden(place: Path) -> bool:
-    """Whether it may be there without us seeing it."""
-    return place.exists() or not os.access(place.parent, os.X_OK)
 
 
 def _configured(config: Config, *, installed: bool) -> Iterator[Finding]:
