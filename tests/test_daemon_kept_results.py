@@ -93,9 +93,17 @@ async def test_none_is_dropped_for_a_new_one_and_a_deleted_address_leads_nowhere
 
 @pytest.mark.parametrize(
     ("body", "status"),
-    [(b"{", 422), (b"[]", 422), (b'{"name": 5}', 422), (b'{"title": "x"}', 422), (b'{"name": "a\\u0007"}', 422),
-     (b'{"name": "' + b"x" * 81 + b'"}', 422), (b'{"name": "' + b"x" * 5000 + b'"}', 413), (b"{}", 201)],
-)  # fmt: skip
+    [
+        (b"{", 422),
+        (b"[]", 422),
+        (b'{"name": 5}', 422),
+        (b'{"title": "x"}', 422),
+        (b'{"name": "a\\u0007"}', 422),
+        (b'{"name": "' + b"x" * 81 + b'"}', 422),
+        (b'{"name": "' + b"x" * 5000 + b'"}', 413),
+        (b"{}", 201),
+    ],
+)
 async def test_a_name_is_short_and_printable(body: bytes, status: int, client: httpx.AsyncClient) -> None:
     response = await client.post("api/v1/results", content=body, headers={"content-type": "application/json"})
     assert response.status_code == status

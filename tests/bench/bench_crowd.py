@@ -1,0 +1,116 @@
+"""A page that everybody looks at at once: ``python tests/bench/bench_crowd.py``, about three minutes.
+
+The table route and peers, asked in turns by wrk: flat out over 64 connections, and by 700, 7 000 and 14 000
+users who each wait 0 to 1 s between two loads. Client and server share the machine: trust the ratios.
+A server that cannot be had here is left out and named.
+"""
+
+from __future__ import annotations
+
+import re
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from crowd_servers import PEERS, body_file, commands, cpu_s, memory_mb, running
+
+SECONDS = 3
+ROUNDS = 3
+USERS = (700, 7000, 14_000)
+USERS_S = 8
+TARGETS = {"Fastify": 2.0, "Go net/http": 1.5, "FastAPI, same bytes": 6.0}
+_UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
+
+
+@dataclass(frozen=True)
+class Load:
+    """What wrk says: requests and those per second, mean and 99th percentile of the latency, failures of any
+    kind. ``cpu_us`` is what the server used per request."""
+
+    per_s: float
+    cpu_us: float
+    mean_ms: float
+    p99_ms: float
+    failed: int
+
+
+def loaded(server: tuple[int, int], connections: int, seconds: int, *more: str) -> Load:
+    """One round of wrk against a server's port; its process is watched."""
+    port, pid = server
+    before_s = cpu_s(pid)
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s", *more]
+    said = subprocess.run(
+        [*command, f"http://127.0.0.1:{port}/api/v1/table"], capture_output=True, text=True, check=True
+    ).stdout
+    per_s = re.search(r"Requests/sec:\s+([0-9.]+)", said)
+    mean, p99 = (re.search(rf"{name}\s+([0-9.]+)(us|ms|s)", said) for name in (r"\n\s+Latency", r"\n\s+99%"))
+    assert per_s and mean and p99, said
+    failed = sum(
+        map(int, re.findall(r"(?:connect|read|write|timeout|Non-2xx or 3xx responses:)\s(\d+)", said))
+    )
+    return Load(float(per_s[1]), float(mean[1]) * _UNITS[mean[2]], float(p99[1]) * _UNITS[p99[2]], failed)
+
+
+def flat_out(servers: Mapping[str, list[str]], body: Path) -> None:
+    """Requests per second over 64 connections, in turns."""
+    met: dict[str, list[Load]] = {name: [] for name in servers}
+    for _ in range(ROUNDS):
+        for name, command in servers.items():
+            with running(command, body) as server:
+                loaded(server, 64, 1)
+                load = loaded(server, 64, SECONDS)
+                assert not load.failed, f"{name}: {load}"
+                met[name].append(load)
+    ours = met["lowmaf"]
+    print(f"table of {body.stat().st_size} bytes, 64 connections, {ROUNDS} rounds of {SECONDS} s in turns")
+    for name, loads in met.items():
+        ratio = statistics.median(one.per_s / other.per_s for one, other in zip(ours, loads, strict=True))
+        rate, cpu_us = (statistics.median(values) for values in zip(*((l.per_s, l.cpu_us) for l in loads)))
+        target = f"   (target: at least {TARGETS[name]:g})" if name in TARGETS else ""
+        print(
+            f"  {name:20s} {rate:8.0f} requests/s, {cpu_us:6.1f} us of CPU each; lowmaf has {ratio:5.2f} x{target}"
+        )
+
+
+def users(servers: Mapping[str, list[str]], body: Path) -> None:
+    """Latency for users who wait between their loads, and how much of what they would load is served."""
+    think = ["-s", str(PEERS / "users.lua")]
+    print("users who wait 0..1 s between two loads; demanded: what they would load without any latency")
+    for count in USERS:
+        for name, command in servers.items():
+            with running(command, body) as server:
+                loaded(server, count, 3, *think)
+                load = loaded(server, count, USERS_S, *think)
+                share = load.per_s / (count / 0.5)
+                print(
+                    f"  {count:6d} users, {name:20s} mean {load.mean_ms:8.2f} ms, p99 {load.p99_ms:8.1f} ms, "
+                    f"{100 * share:5.1f} % of the demanded rate, {load.failed} failed, "
+                    f"{load.cpu_us:.0f} us of CPU each, {memory_mb(server[1]):4.0f} MB"
+                )
+
+
+def main() -> int:
+    """1 where wrk is missing."""
+    if shutil.which("wrk") is None:
+        print("no wrk here: apt install wrk", file=sys.stderr)
+        return 1
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 20_000)), hard))
+    with body_file() as (folder, body):
+        servers = commands(body, folder)
+        if "--users" not in sys.argv:
+            flat_out(servers, body)
+        users(servers, body)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

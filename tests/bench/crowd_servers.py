@@ -1,0 +1,134 @@
+"""Servers that a crowd is sent to, each in a process of its own: ours, and what others use for the same."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+PEERS = Path(__file__).resolve().parent / "peers"
+CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def commands(body: Path, folder: Path) -> dict[str, list[str]]:
+    """By name, what starts each server that can be had here; a port and ``body`` are appended."""
+    us = [sys.executable, __file__]
+    found = {"lowmaf": [*us, "lowmaf"], "FastAPI, same bytes": [*us, "fastapi"]}
+    node, go = shutil.which("node"), shutil.which("go")
+    if node and _has_fastify(node):
+        found["Fastify"] = [node, str(PEERS / "fastify.js")]
+    else:
+        print("no Fastify here: npm install fastify in a folder, and NODE_PATH=FOLDER/node_modules")
+    if go:
+        binary = folder / "table"
+        subprocess.run([go, "build", "-o", binary, PEERS / "table.go"], check=True, cwd=folder)
+        found["Go net/http"] = [str(binary)]
+    else:
+        print("no Go here: apt install golang")
+    body.touch()
+    return found
+
+
+def _has_fastify(node: str) -> bool:
+    asked = subprocess.run([node, "-e", "require('fastify')"], capture_output=True, check=False)
+    return asked.returncode == 0
+
+
+@contextlib.contextmanager
+def running(command: list[str], body: Path) -> Iterator[tuple[int, int]]:
+    """Port and process id of a server that answers."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {**os.environ, "GOMAXPROCS": "1"}
+    process = subprocess.Popen([*command, str(port), str(body)], env=environment)
+    try:
+        until_s = time.monotonic() + 15.0
+        while True:
+            with contextlib.suppress(ConnectionError), socket.create_connection(("127.0.0.1", port), 1.0):
+                break
+            if time.monotonic() > until_s:
+                raise RuntimeError(f"{command} does not answer")
+            time.sleep(0.05)
+        yield port, process.pid
+    finally:
+        process.kill()
+        process.wait()
+
+
+def cpu_s(pid: int) -> float:
+    """CPU time that a process has used so far, s."""
+    fields = (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+
+
+def memory_mb(pid: int) -> float:
+    """Resident memory of a process, MB."""
+    pages = (Path("/proc") / str(pid) / "statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+async def _lowmaf(port: int) -> None:
+    from fakes import FakeBoard
+
+    from daemon.web_server import serve
+    from web.app import create_app
+
+    board = FakeBoard()
+    app = create_app(board, version="bench")
+
+    async def change() -> None:
+        while True:
+            await asyncio.sleep(0.1)
+            if app.state.events.listeners:
+                board.next_revision()
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(change())
+        group.create_task(serve(app, "127.0.0.1", port))
+
+
+def _fastapi(port: int, body: bytes) -> None:
+    import uvicorn
+    from bench_web import plain_app
+
+    uvicorn.run(
+        plain_app(body), host="127.0.0.1", port=port, http="h11", log_config=None, access_log=False,
+        backlog=4096,
+    )  # fmt: skip
+
+
+def table_body() -> bytes:
+    """What ours answers."""
+    from fakes import FakeBoard
+
+    from web.current_table import CurrentTable
+
+    return CurrentTable(FakeBoard()).newest()[1].plain.body
+
+
+@contextlib.contextmanager
+def body_file() -> Iterator[tuple[Path, Path]]:
+    """A folder, and a file in it with the table's JSON."""
+    with tempfile.TemporaryDirectory() as name:
+        body = Path(name) / "table.json"
+        body.write_bytes(table_body())
+        yield Path(name), body
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "lowmaf":
+        asyncio.run(_lowmaf(int(sys.argv[2])))
+    else:
+        _fastapi(int(sys.argv[2]), Path(sys.argv[3]).read_bytes())
