@@ -50,13 +50,30 @@ def loaded(server: tuple[int, int], connections: int, seconds: int, *more: str) 
     said = subprocess.run(
         [*command, f"http://127.0.0.1:{port}/api/v1/table"], capture_output=True, text=True, check=True
     ).stdout
-    per_s = re.search(r"Requests/sec:\s+([0-9.]+)", said)
-    mean, p99 = (re.search(rf"{name}\s+([0-9.]+)(us|ms|s)", said) for name in (r"\n\s+Latency", r"\n\s+99%"))
-    assert per_s and mean and p99, said
-    failed = sum(
-        map(int, re.findall(r"(?:connect|read|write|timeout|Non-2xx or 3xx responses:)\s(\d+)", said))
+    requests, per_s, mean, p99 = (
+        _found(pattern, said)
+        for pattern in (
+            r"(\d+) requests in",
+            r"Requests/sec:\s+([0-9.]+)",
+            r"\n\s+Latency\s+([0-9.]+)(us|ms|s)",
+            r"\n\s+99%\s+([0-9.]+)(us|ms|s)",
+        )
     )
-    return Load(float(per_s[1]), float(mean[1]) * _UNITS[mean[2]], float(p99[1]) * _UNITS[p99[2]], failed)
+    failures = re.findall(r"(?:connect|read|write|timeout|Non-2xx or 3xx responses:)\s(\d+)", said)
+    return Load(
+        float(per_s[1]),
+        1e6 * (cpu_s(pid) - before_s) / max(1, int(requests[1])),
+        float(mean[1]) * _UNITS[mean[2]],
+        float(p99[1]) * _UNITS[p99[2]],
+        sum(map(int, failures)),
+    )
+
+
+def _found(pattern: str, said: str) -> re.Match[str]:
+    found = re.search(pattern, said)
+    if found is None:
+        raise RuntimeError(f"wrk said something else: {said}")
+    return found
 
 
 def flat_out(servers: Mapping[str, list[str]], body: Path) -> None:
@@ -73,10 +90,12 @@ def flat_out(servers: Mapping[str, list[str]], body: Path) -> None:
     print(f"table of {body.stat().st_size} bytes, 64 connections, {ROUNDS} rounds of {SECONDS} s in turns")
     for name, loads in met.items():
         ratio = statistics.median(one.per_s / other.per_s for one, other in zip(ours, loads, strict=True))
-        rate, cpu_us = (statistics.median(values) for values in zip(*((l.per_s, l.cpu_us) for l in loads)))
+        rate = statistics.median(load.per_s for load in loads)
+        cpu_us = statistics.median(load.cpu_us for load in loads)
         target = f"   (target: at least {TARGETS[name]:g})" if name in TARGETS else ""
         print(
-            f"  {name:20s} {rate:8.0f} requests/s, {cpu_us:6.1f} us of CPU each; lowmaf has {ratio:5.2f} x{target}"
+            f"  {name:20s} {rate:8.0f} requests/s, {cpu_us:6.1f} us of CPU each; "
+            f"lowmaf has {ratio:5.2f} x{target}"
         )
 
 
