@@ -112,7 +112,7 @@ def drive(machine: VirtualMachine) -> LiveTime:
     machine.wait_until_ready()
     machine.run(
         "systemd-run", "--unit=watch", "--quiet", "--uid=lowmaf",
-        "--property=StandardOutput=file:/dev/virtio-ports/commits",
+        "--property=StandardOutput=file:/dev/virtio-ports/commits", "--property=StandardError=journal",
         "/usr/bin/python3", "-S", "-c", WATCH.read_text(encoding="utf-8"), f"/var/lib/lowmaf/{DATABASE}",
     )  # fmt: skip
     newest(machine)
