@@ -8,8 +8,6 @@ import sys
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
-import segno
-
 from daemon.own_addresses import own_addresses
 from web.device_shelf import DeviceShelf
 from web.devices_routes import pairing_link
@@ -42,6 +40,8 @@ def phone_origins(addresses: Sequence[str], port: int) -> list[str]:
 
 def qr_text(link: str) -> str:
     """A link as a QR code of half blocks, for a terminal."""
+    import segno  # noqa: PLC0415 - 30 ms that the start need not wait for
+
     drawn = io.StringIO()
     segno.make(link, micro=False).terminal(drawn, border=2, compact=True)
     return drawn.getvalue()
