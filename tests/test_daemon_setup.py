@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -209,6 +212,30 @@ def test_what_ends_it_while_it_writes_leaves_nothing_behind(run, folder: Path, m
     monkeypatch.setattr(setup_writing, "check_config", interrupted)
     before = set(folder.iterdir())
     assert run("--yes", "--driver", "simulator")[0] == 130
+    assert set(folder.iterdir()) == before
+
+
+def test_interrupted_while_it_asks_the_car_it_ends_at_once_and_leaves_nothing(folder: Path) -> None:
+    ours, theirs = os.openpty()
+    before = set(folder.iterdir())
+    port = os.ttyname(theirs)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "daemon", "setup", "--config", "car.toml", "--port", port],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder,
+        env=os.environ | {"TERM": "dumb", "PYTHONPATH": str(Path(__file__).parents[1])},
+    )  # fmt: skip
+    try:
+        assert process.stdout is not None
+        assert process.stdout.readline() == f"Asking on {port} with ssm-kline …\n"
+        assert os.read(ours, 100)[:3] == bytes.fromhex("80 10 f0"), "the request was on the wire"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20.0)
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(ours)
+        os.close(theirs)
+    assert (process.returncode, out, err) == (130, "", "")
     assert set(folder.iterdir()) == before
 
 

@@ -208,7 +208,8 @@ def _chosen(port: str, found: list[FoundPort], interview: Interview) -> Source:
 def _table(options: argparse.Namespace, interview: Interview, source: Source) -> Path | None:
     """The file with the MAF table, after showing what was understood of it."""
     needed = source.driver in NEEDS_MAF_TABLE
-    if options.maf_table is None:
+    given: Path | None = options.maf_table
+    if given is None:
         if needed:
             interview.say(f"{source.driver} reads the air flow but not the MAF voltage: the table is needed.")
         if source.driver == SIMULATED:
@@ -221,8 +222,8 @@ def _table(options: argparse.Namespace, interview: Interview, source: Source) ->
         )
         if not answer:
             return None
-        options.maf_table = _file(answer)
-    path: Path = options.maf_table.expanduser().absolute()
+        given = _file(answer)
+    path = given.expanduser().absolute()
     interview.say(f"  {_table_words(read_table(path, '--maf-table'))}")
     return path
 
@@ -246,7 +247,8 @@ def _definition(
     options: argparse.Namespace, interview: Interview, source: Source, identified: Identified | None
 ) -> Path | None:
     """The logger definition; asked for only where the state of the fuel loop cannot be read without it."""
-    if options.ecu_definition is None:
+    given: Path | None = options.ecu_definition
+    if given is None:
         if source.driver not in READS_DEFINITION or identified is None or "fuel_loop" in identified.delivered:
             return None
         interview.say(
@@ -256,8 +258,8 @@ def _definition(
         answer = interview.text("Its file, or none for now", "--ecu-definition", "", _no_definition)
         if not answer:
             return None
-        options.ecu_definition = _file(answer)
-    path: Path = options.ecu_definition.expanduser().absolute()
+        given = _file(answer)
+    path = given.expanduser().absolute()
     if (complaint := _no_definition(str(path))) is not None:
         raise UsageError(f"--ecu-definition: {complaint}")
     return path
