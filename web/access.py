@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -273,6 +274,7 @@ def is_own_name(host: str) -> bool:
     return name == "localhost" or is_loopback(name)
 
 
+@lru_cache(maxsize=1024)
 def is_loopback(text: str) -> bool:
     """Whether it is an address of this machine that no other machine can have."""
     try:
