@@ -24,6 +24,7 @@ class AccessPlan:
                 read_requires_pairing=web.read_requires_pairing,
                 openej_offered=web.openej_service,
                 openej_per_min=web.openej_per_min,
+                openej_max_bytes=int(web.openej_max_mb * 1e6),
                 requests_per_s=web.requests_per_s,
             ),
             code_valid_s=web.pairing_code_s,

@@ -179,6 +179,7 @@ class WebSettings:
     openej_per_min: float = _number(
         60.0, "", "an address that was not paired may use it so often; more is answered with 429", 1.0, 1e6
     )
+    openej_max_mb: float = _number(100.0, "MB", "a log that is sent to it has at most so much", 0.1, 1000.0)
     max_connections: int = _number(
         16_000, "", "so many connections are open at most; more are answered with 503", 10, 1_000_000
     )

@@ -12,6 +12,7 @@ import pytest
 from paired_app import CAR, PHONE, PairedApp, paired_app
 from starlette.routing import Route
 
+from web import request_body
 from web.access import COOKIE, AccessSettings
 from web.app import create_app
 from web.rate_limit import MOST_ADDRESSES, RateLimit
@@ -262,3 +263,26 @@ def test_a_rate_limit_fills_again_and_forgets_the_longest_unseen() -> None:
         limit.take(f"c{number}")
     assert len(limit._buckets) == MOST_ADDRESSES
     assert limit.take("a") == 0.0, "begins anew"
+
+
+async def test_a_body_that_comes_too_slowly_is_given_up(
+    car: PairedApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_body, "GRACE_S", 0.2)
+
+    async def drip() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.01)
+
+    async with car.client() as client, asyncio.timeout(10.0):
+        answer = await client.post("/api/analyze/0/", content=drip())
+        assert (answer.status_code, answer.json()["error"]["code"]) == (408, "body_too_slow")
+        assert (await client.post("/api/analyze/0/", json=ROW)).status_code == 200
+
+
+async def test_the_size_of_a_log_for_the_openej_service_is_the_owners_choice(tmp_path: Path) -> None:
+    async with paired_app(tmp_path, AccessSettings(openej_max_bytes=500)) as car, car.client() as client:
+        assert (await client.post("/api/analyze/0/", json=ROW * 2)).status_code == 200
+        answer = await client.post("/api/analyze/0/", json=ROW * 20)
+        assert (answer.status_code, answer.json()["error"]["detail"]) == (413, {"limit_bytes": 500})

@@ -45,6 +45,7 @@ class AccessSettings:
     read_requires_pairing: bool = False
     openej_offered: bool = True
     openej_per_min: float = 60.0
+    openej_max_bytes: int = 100_000_000
     requests_per_s: float = 100.0
 
 

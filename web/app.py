@@ -49,7 +49,6 @@ from web.session_shelf import SessionShelf
 STATIC = Path(__file__).parent / "static"
 
 COMMAND_BODY_LIMIT = 64 * 1024
-OPENEJ_BODY_LIMIT = 100 * 1000 * 1000
 
 _NO_STORE = {"cache-control": "no-store"}
 
@@ -130,7 +129,7 @@ def create_app(
         add_devices_routes(app, *pairing)
     if diagnose is not None:
         add_diagnosis_route(app, diagnose)
-    _add_openej(app)
+    _add_openej(app, access.openej_max_bytes)
     document_answers(app)
     return app
 
@@ -244,11 +243,11 @@ def _add_commands(app: FastAPI, board: Board) -> None:
         return Response(encode_json(dict(answer)), headers=_NO_STORE, media_type="application/json")
 
 
-def _add_openej(app: FastAPI) -> None:
+def _add_openej(app: FastAPI, max_bytes: int) -> None:
     @app.post("/api/analyze/0", include_in_schema=False)
     @app.post("/api/analyze/0/", summary="The OpenEJ service", response_class=Response)
     async def post_openej(request: Request) -> Response:
-        body = await read_body(request, OPENEJ_BODY_LIMIT)
+        body = await read_body(request, max_bytes)
         try:
             answer = await asyncio.to_thread(analyse, bytes(body))
         except OpenEjBodyError as error:
