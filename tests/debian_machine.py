@@ -162,7 +162,7 @@ def put_checkout(project: Path, root: Path) -> None:
         shutil.copytree(project / room, source / room, ignore=shutil.ignore_patterns("__pycache__"))
     for name in (
         "Makefile", "pyproject.toml", "requirements.lock", "config.example.toml",
-        "README.md", "LICENSE", "NOTICES.md", "CHANGELOG.md",
+        "README.md", "LICENSE", "NOTICES.md", "CHANGELOG.md", "SECURITY.md",
     ):  # fmt: skip
         shutil.copy(project / name, source)
     done = subprocess.run(
