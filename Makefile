@@ -70,6 +70,9 @@ audit: $(AUDIT)/.made  ## look for known weaknesses in the locked packages, and 
 	@$(AUDIT)/bin/bandit --quiet --recursive --configfile pyproject.toml lowmaf drivers daemon web
 	@$(AUDIT)/bin/python tools/audit.py requirements.lock
 
+.PHONY: release
+release: wheel deb sbom  ## everything that a release consists of, in dist/
+
 sbom: $(AUDIT)/.made  ## write what a release is made of, package by package, as CycloneDX into dist
 	@mkdir -p dist
 	@$(AUDIT)/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
