@@ -75,7 +75,7 @@ release: wheel deb sbom  ## everything that a release consists of, in dist/
 
 sbom: $(AUDIT)/.made  ## write what a release is made of, package by package, as CycloneDX into dist
 	@mkdir -p dist
-	@$(AUDIT)/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
+	@PYTHONWARNINGS=ignore $(AUDIT)/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible \
 		--output-file dist/lowmaf-$(VERSION).cdx.json requirements.lock
 	@echo "dist/lowmaf-$(VERSION).cdx.json"
 
