@@ -286,7 +286,8 @@ class Pipeline:
     def _warn_of_undelivered(self, batch: SampleBatch) -> None:
         for channel, name in self.filters.channels_needed().items():
             if channel not in batch.channels:
-                self._warn(f"filter_off_{name}", f"the source has no {CHANNELS[channel].words}: the filter {name} is off")
+                words = CHANNELS[channel].words
+                self._warn(f"filter_off_{name}", f"the source has no {words}: the filter {name} is off")
         if "fuel_loop" not in batch.channels:
             self._warn(
                 "no_loop_state",

@@ -130,7 +130,8 @@ async def test_who_was_revoked_does_not_come_back_from_a_snapshot(path: Path) ->
         await kept.revoke(script.id)
     with closing(sqlite3.connect(path)) as connection:
         ((page, size),) = connection.execute(
-            "SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_schema WHERE name = 'devices'"
+            "SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_schema"
+            " WHERE name = 'devices'"
         )
     content = bytearray(path.read_bytes())
     content[(page - 1) * size : (page - 1) * size + 64] = b"\xff" * 64

@@ -19,7 +19,18 @@ THIRD_PARTY = {
     "lowmaf": {"numpy"},
     "drivers": {"numpy", "serial", "can", "isotp", "cantools"},
     "web": {"numpy", "fastapi", "starlette", "pydantic", "msgspec", "segno"},
-    "daemon": {"numpy", "aiosqlite", "fastapi", "h11", "httpx", "msgspec", "shtab", "segno", "starlette", "uvicorn"},
+    "daemon": {
+        "numpy",
+        "aiosqlite",
+        "fastapi",
+        "h11",
+        "httpx",
+        "msgspec",
+        "shtab",
+        "segno",
+        "starlette",
+        "uvicorn",
+    },
 }
 NOT_IN_THE_CORE = {
     "asyncio": "the core is called, it does not wait",

@@ -48,7 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, words in _WORDS.items():
         action = actions.add_parser(name, help=words, description=words)
         if name == "rebuild":
-            action.add_argument("ids", nargs="*", type=_number, metavar="ID", help="by default all that are over")
+            action.add_argument(
+                "ids", nargs="*", type=_number, metavar="ID", help="default: all that are over"
+            )
         elif name != "list":
             action.add_argument("id", type=_number, metavar="ID", help="number of the session")
         if name == "name":
