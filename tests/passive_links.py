@@ -20,7 +20,8 @@ from lowmaf.samples import FuelLoop
 DBC = Path(__file__).parent / "recordings" / "broadcast.dbc"
 SIGNALS = (
     "maf_v=MafVoltage, maf_gs=MafFlow, rpm=Engine.EngineSpeed, fuel_loop=LoopState:closed, "
-    "stft_pct=ShortTrim, ltft_pct=LongTrim, lambda=Mixture, lambda_target=Wanted, ect_c=Coolant, iat_c=Intake, speed_kmh=Speed"
+    "stft_pct=ShortTrim, ltft_pct=LongTrim, lambda=Mixture, lambda_target=Wanted, "
+    "ect_c=Coolant, iat_c=Intake, speed_kmh=Speed"
 )
 ENGINE, TRIMS, SLOW = (0x360, False), (0x380, True), (0x362, False)
 _PERIOD_S = 0.01
