@@ -23,6 +23,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -56,18 +57,18 @@ DATABASE = "lowmaf.sqlite3"
 
 
 class LiveTime:
-    """Follows the page's event stream: which sample was the newest, and when that was heard."""
+    """Follows the page's event stream: which sample was the newest."""
 
     def __init__(self, port: int) -> None:
-        self.heard: list[tuple[float, float]] = []
-        """``time.monotonic()`` of this machine, and ``t_s`` of the sample."""
+        self.heard: list[float] = []
+        """``t_s`` of samples, as they came."""
         self._port = port
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
 
     def _follow(self) -> None:
         with (
-            suppress(OSError),
+            suppress(OSError, HTTPException),
             urlopen(f"http://127.0.0.1:{self._port}/api/v1/stream", timeout=60.0) as stream,
         ):
             kind = ""
@@ -78,7 +79,7 @@ class LiveTime:
                 elif name == "data" and kind == "live":
                     t_s = json.loads(value)["t_s"]
                     if t_s is not None:
-                        self.heard.append((time.monotonic(), t_s))
+                        self.heard.append(t_s)
 
     def wait(self) -> None:
         self._thread.join(timeout=30.0)
@@ -103,7 +104,7 @@ class Kept:
 
 def newest(machine: VirtualMachine) -> Acknowledged:
     eventually(lambda: machine.commits.lines, 60.0)
-    session, samples, newest_t_s = machine.commits.lines[-1][1].split()
+    session, samples, newest_t_s = machine.commits.lines[-1].split()
     return Acknowledged(int(session), int(samples), float(newest_t_s))
 
 
@@ -155,8 +156,7 @@ def kept_after(disk: Path, acknowledged: Acknowledged, folder: Path) -> Kept:
 
 def lost_s(kept: Kept, live: LiveTime) -> float:
     """Seconds of driving that the page had shown, a tenth of a second late at most, and that are gone."""
-    _, t_s = live.heard[-1]
-    return max((t_s - kept.newest_t_s) / SPEED, 0.0)
+    return max((live.heard[-1] - kept.newest_t_s) / SPEED, 0.0)
 
 
 @dataclass(frozen=True)

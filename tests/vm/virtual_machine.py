@@ -43,7 +43,7 @@ QEMU 7.2 crashes now and then when an adapter is pulled out while bytes come in.
 
 
 class JsonSocket:
-    """Lines of JSON over a socket that QEMU listens on; each is stamped with when it came."""
+    """Lines of JSON over a socket that QEMU listens on."""
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
@@ -68,13 +68,12 @@ class JsonSocket:
 
 
 class LineRecorder:
-    """Keeps every line that the machine writes to a port, with the time of its arrival."""
+    """Keeps every line that the machine writes to a port."""
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(str(path))
-        self.lines: list[tuple[float, str]] = []
-        """``time.monotonic()`` of this machine, and what was written."""
+        self.lines: list[str] = []
         self._thread = threading.Thread(target=self._record, daemon=True)
         self._thread.start()
 
@@ -82,7 +81,7 @@ class LineRecorder:
         with suppress(OSError), self._socket.makefile("r", encoding="utf-8") as file:
             for line in file:
                 if line.endswith("\n"):
-                    self.lines.append((time.monotonic(), line.rstrip("\n")))
+                    self.lines.append(line.rstrip("\n"))
 
     def close(self) -> None:
         """What QEMU had passed on before it ended is recorded when this returns."""
