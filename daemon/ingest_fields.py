@@ -105,7 +105,7 @@ class RecordFields:
         self.time = self.layout.time.index
         self.time_is_number = bool(np.isfinite(head_values(self.time)).any())
         self.indices = (self.time, *dict.fromkeys(column.index for column in columns.values()))
-        self.values_of = attrgetter(*(f"f{index}" for index in self.indices))
+        self.value_of = [attrgetter(f"f{index}") for index in self.indices]
         self.decoder = _decoder(
             (f"f{self.time}", names[self.time], not self.time_is_number),
             tuple((f"f{index}", names[index], self.is_state(index)) for index in self.indices[1:]),
@@ -118,7 +118,7 @@ class RecordFields:
 
     def has_time(self, record: Any) -> bool:
         """Whether the time of a record can be read."""
-        time = self.values_of(record)[0]
+        time = self.value_of[0](record)
         return not isinstance(time, str) or bool(np.isfinite(seconds_of(time)[0]))
 
 
