@@ -98,7 +98,7 @@ def seeds(name: str, project: Path) -> list[bytes]:
 
 
 TARGETS = {"maf_table": maf_table, "config": config, "definition": definition}
-COUNTS = {"maf_table": (1_500, 200_000), "config": (60, 20_000), "definition": (400, 100_000)}
+COUNTS = {"maf_table": (1_500, 200_000), "config": (60, 10_000), "definition": (400, 100_000)}
 
 
 @pytest.mark.parametrize(

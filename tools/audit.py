@@ -36,9 +36,7 @@ def audit(lock: str) -> int:
         print(f"{lock}: {package['name']} {package['version']}: {flaw['id']}, mended in {mended}")
     unknown = [package["name"] for package in packages if "skip_reason" in package]
     if unknown:
-        words = (
-            f"{len(unknown)} of {len(packages)} packages could not be looked up: the database"
-        )
+        words = f"{len(unknown)} of {len(packages)} packages could not be looked up: the database"
         print(f"{lock}: {words} is unreachable, or does not know {', '.join(unknown)}", file=sys.stderr)
     elif not weak:
         print(f"{lock}: {len(packages)} packages, no weakness is known")

@@ -106,9 +106,7 @@ _STATUS = _object(
     streams=_COUNT,
     healthy=_TRUTH,
     unhealthy_because=_or_null(_TEXT),
-    truth=_or_null(
-        _object(error_pct=_list(_or_null(_NUMBER)), rmse_pct=_or_null(_NUMBER), cells=_COUNT)
-    ),
+    truth=_or_null(_object(error_pct=_list(_or_null(_NUMBER)), rmse_pct=_or_null(_NUMBER), cells=_COUNT)),
 )
 _SESSION = _object(
     id=_COUNT,
@@ -126,9 +124,7 @@ _SESSION = _object(
     counts=_TRUTH,
     counts_not_because=_or_null(_TEXT),
 )
-_MAF_TABLE = _object(
-    name=_TEXT, revision=_COUNT, maf_v=_NUMBERS, flow_gs=_or_null(_list(_or_null(_NUMBER)))
-)
+_MAF_TABLE = _object(name=_TEXT, revision=_COUNT, maf_v=_NUMBERS, flow_gs=_or_null(_list(_or_null(_NUMBER))))
 _FILTER = _object(name=_TEXT, value=_ANY, default=_ANY, unit=_ANY, meaning=_TEXT, low=_ANY, high=_ANY)
 _OUTCOME = _object(accepted=_COUNT, verdicts=_list(_VERDICT))
 _LOG = _object(id=_TEXT, name=_TEXT, bytes=_COUNT, recognised={"type": "object"})
