@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import shutil
 import socket
@@ -92,6 +93,7 @@ async def _lowmaf(port: int) -> None:
         while True:
             await asyncio.sleep(0.1)
             if app.state.events.listeners:
+                board.newest = dataclasses.replace(board.newest, updated_s=time.monotonic())
                 board.next_revision()
 
     async with asyncio.TaskGroup() as group:
