@@ -50,7 +50,7 @@ def _named(*stages: Callable[[], object]) -> Stages:
 
 
 def of_arrays(pieces: list[SampleBatch], table: MafTable) -> Stages:
-    """The stages of the ``nearest`` estimator; the total is the pipeline as it runs, with all of its rules."""
+    """The stages of the ``nearest`` estimator; the total is the pipeline as it runs, all rules included."""
     used = ("maf_v", "stft_pct", "ltft_pct", "fuel_loop")
     columns = [tuple(piece[name] for name in used) for piece in pieces]
     filters = Filters()
@@ -170,9 +170,8 @@ def of_a_garage(cars: int) -> Stages:
             valid(plate)
 
     def sequence() -> None:
-        line: dict[str, int] = {}
-        for ticket, plate in enumerate(plates):
-            line[plate] = ticket
+        line = {plate: ticket for ticket, plate in enumerate(plates)}
+        line.clear()
 
     def assign() -> None:
         free = list(range(places))

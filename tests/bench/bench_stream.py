@@ -37,7 +37,7 @@ _SENT = {
 
 
 def listen(name: str, port: int, pid: int) -> tuple[list[float], float]:
-    """Latencies of all updates at all listeners, ms, and the server's CPU time per update of one listener, s."""
+    """Latencies of all updates at all listeners, ms, and the CPU time of the server per update, s."""
     pattern, unit_s = _SENT[name]
     sockets = []
     for _ in range(LISTENERS):
@@ -94,8 +94,8 @@ def main() -> None:
                     events, used_s, p50_ms, p99_ms = map(float, said)
                     met[name].append((1e3 * used_s, p50_ms, p99_ms))
                     print(
-                        f"  {name:10s} {events / LISTENERS / SECONDS:4.1f} updates a second at each listener, "
-                        f"{memory_mb(pid):.0f} MB"
+                        f"  {name:10s} {events / LISTENERS / SECONDS:4.1f} updates a second at each "
+                        f"listener, {memory_mb(pid):.0f} MB"
                     )
     for name, rounds in met.items():
         cpu_ms, p50_ms, p99_ms = (statistics.median(one[place] for one in rounds) for place in range(3))
