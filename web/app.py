@@ -249,7 +249,7 @@ def _add_openej(app: FastAPI, max_bytes: int) -> None:
     async def post_openej(request: Request) -> Response:
         body = await read_body(request, max_bytes)
         try:
-            answer = await asyncio.to_thread(analyse, bytes(body))
+            answer = await asyncio.to_thread(analyse, body)
         except OpenEjBodyError as error:
             raise ApiError(422, "invalid_request", str(error)) from error
         return Response(answer, headers=_NO_STORE, media_type="application/json")

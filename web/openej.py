@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -21,6 +22,8 @@ FIELDS = (
     "time", "af_correction_short", "af_correction_learning", "mass_airflow_voltage", "cl_ol_status",
 )  # fmt: skip
 """The fields that the calculation reads."""
+
+_READ_FIELDS = tuple(map(attrgetter, FIELDS))
 
 UNUSED_FIELD = "intake_air_temp"
 """Sent by the client and read by no rule; a row that has it without a number is a damaged row."""
@@ -51,7 +54,7 @@ _ROWS = msgspec.json.Decoder(list[_Row])
 _ANSWER = msgspec.json.Encoder()
 
 
-def analyse(body: bytes) -> bytes:
+def analyse(body: bytes | bytearray) -> bytes:
     """The JSON answer to a JSON request: 48 objects ``{MafVoltage, Correction, Frequency}``.
 
     Raises:
@@ -62,7 +65,7 @@ def analyse(body: bytes) -> bytes:
     return _ANSWER.encode([_Answer(maf_v, correction, hits) for maf_v, correction, hits in rows])
 
 
-def columns_from_json(body: bytes) -> OpenEjColumns:
+def columns_from_json(body: bytes | bytearray) -> OpenEjColumns:
     """The columns of a request; NaN where a row lacks a field or it is null or not a number.
 
     A row whose two trims have no finite sum is skipped as one that is not a number.
@@ -80,22 +83,15 @@ def columns_from_json(body: bytes) -> OpenEjColumns:
     return columns
 
 
-def _columns(body: bytes) -> OpenEjColumns:
+def _columns(body: bytes | bytearray) -> OpenEjColumns:
     try:
         rows = _ROWS.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _tolerant_columns(body)
-    count = len(rows)
-    return OpenEjColumns(
-        np.fromiter((row.time for row in rows), np.float64, count),
-        np.fromiter((row.af_correction_short for row in rows), np.float64, count),
-        np.fromiter((row.af_correction_learning for row in rows), np.float64, count),
-        np.fromiter((row.mass_airflow_voltage for row in rows), np.float64, count),
-        np.fromiter((row.cl_ol_status for row in rows), np.float64, count),
-    )
+    return OpenEjColumns(*(np.fromiter(map(field, rows), np.float64, len(rows)) for field in _READ_FIELDS))
 
 
-def _tolerant_columns(body: bytes) -> OpenEjColumns:
+def _tolerant_columns(body: bytes | bytearray) -> OpenEjColumns:
     rows = _array_of_objects(body)
     columns = {name: _column(rows, name) for name in FIELDS}
     unused = _column(rows, UNUSED_FIELD)
@@ -105,7 +101,7 @@ def _tolerant_columns(body: bytes) -> OpenEjColumns:
     return OpenEjColumns(*columns.values())
 
 
-def _array_of_objects(body: bytes) -> Sequence[Mapping[str, Any]]:
+def _array_of_objects(body: bytes | bytearray) -> Sequence[Mapping[str, Any]]:
     try:
         # json and not msgspec: a number beyond the doubles, or a NaN that some clients write, is then
         # a value that is no number, and not the end of the body.
