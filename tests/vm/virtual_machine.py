@@ -29,7 +29,7 @@ PORTS = ("agent", "commits")
 
 KERNEL_LINE = (
     "root=/dev/vda console=ttyS0 net.ifnames=0 random.trust_cpu=on mitigations=off quiet "
-    "systemd.show_status=no no_timer_check tsc=reliable"
+    "systemd.show_status=no systemd.default_timeout_start_sec=600 no_timer_check tsc=reliable"
 )
 HARDWARE = (
     "-nodefaults", "-no-user-config", "-display", "none", "-machine", "q35",
@@ -48,7 +48,7 @@ class JsonSocket:
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.connect(str(path))
-        self._file = self._socket.makefile("rb")
+        self._waiting = b""
 
     def send(self, document: object) -> None:
         self._socket.sendall(json.dumps(document).encode() + b"\n")
@@ -56,14 +56,16 @@ class JsonSocket:
     def receive(self, limit_s: float) -> dict[str, Any]:
         """The next line. ``EOFError`` where the machine is off, ``TimeoutError`` where it says nothing."""
         self._socket.settimeout(limit_s)
-        line = self._file.readline()
-        if not line:
-            raise EOFError("the machine is off")
+        while b"\n" not in self._waiting:
+            data = self._socket.recv(65536)
+            if not data:
+                raise EOFError("the machine is off")
+            self._waiting += data
+        line, _, self._waiting = self._waiting.partition(b"\n")
         answer: dict[str, Any] = json.loads(line)
         return answer
 
     def close(self) -> None:
-        self._file.close()
         self._socket.close()
 
 
@@ -142,10 +144,17 @@ class VirtualMachine:
 
     def wait_until_up(self) -> float:
         """Seconds from power on until commands can be run."""
-        try:
-            assert self._agent.receive(BOOT_LIMIT_S) == {"ready": True}
-        except TimeoutError:
-            raise AssertionError(f"not up; the console says: {self.console.read_text()[-2000:]}") from None
+        waiting: list[dict[str, Any]] = []
+
+        def up() -> bool:
+            with suppress(TimeoutError):
+                waiting.append(self._agent.receive(5.0))
+            said = self.console.read_text(encoding="utf-8", errors="replace")
+            assert "emergency mode" not in said, said
+            return bool(waiting)
+
+        until(up, BOOT_LIMIT_S)
+        assert waiting == [{"ready": True}]
         return time.monotonic() - self.began_s
 
     def ask(self, *command: str, limit_s: float = ANSWER_LIMIT_S) -> subprocess.CompletedProcess[str]:

@@ -28,7 +28,7 @@ AGENT = Path(__file__).with_name("guest_agent.py")
 EARLY_MODULES = ("virtio_pci", "virtio_blk", "ext4")
 
 FILES = {
-    "etc/fstab": f"LABEL={DATA_LABEL} /var/lib/lowmaf ext4 noatime,x-systemd.device-timeout=60 0 2\n",
+    "etc/fstab": f"LABEL={DATA_LABEL} /var/lib/lowmaf ext4 noatime,x-systemd.device-timeout=600 0 2\n",
     "etc/hostname": "lowmaf-vm\n",
     "etc/systemd/network/50-vm.network": (
         "[Match]\nName=eth0\n[Network]\nAddress=10.0.2.15/24\nGateway=10.0.2.2\nLinkLocalAddressing=no\n"
