@@ -107,14 +107,14 @@ async def test_without_systemd_nothing_happens() -> None:
 
 @pytest.mark.parametrize(
     ("usec", "pid", "watchdog_s"),
-    [("20000000", None, 20.0), ("20000000", os.getpid(), 20.0), ("20000000", 1, None), ("0", None, None),
+    [("20000000", None, 20.0), ("20000000", "own", 20.0), ("20000000", "1", None), ("0", None, None),
      ("", None, None), ("soon", None, None), ("-5", None, None), ("²", None, None)],
 )  # fmt: skip
 def test_the_watchdog_is_ours_only_if_systemd_says_so(
-    usec: str, pid: int | None, watchdog_s: float | None
+    usec: str, pid: str | None, watchdog_s: float | None
 ) -> None:
     environment = {"NOTIFY_SOCKET": "@nobody", "WATCHDOG_USEC": usec}
-    environment |= {} if pid is None else {"WATCHDOG_PID": str(pid)}
+    environment |= {} if pid is None else {"WATCHDOG_PID": str(os.getpid()) if pid == "own" else pid}
     assert ServiceManager(environment).watchdog_s == watchdog_s
 
 
