@@ -300,7 +300,7 @@ async def test_a_flashed_table_carries_on_and_a_restart_keeps_it(path: Path) -> 
         assert live.table.revision == 2
         assert car.hub.locked == {7}
         # Less sure cells lean towards no correction, which is another value with another table.
-        known = np.isfinite(before.correction_pct) & (before.stderr_pct < 1.0)
+        known = np.isfinite(before.correction_pct) & (before.stderr_pct < 2.0)
         assert known.sum() > 5
         np.testing.assert_allclose(
             live.correction_pct[known], expected(before.correction_pct)[known], rtol=0.0, atol=0.5
