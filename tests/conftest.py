@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ PROJECT = Path(__file__).resolve().parents[1]
 # how long one example takes on a machine that does other things as well says nothing of the code
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
+
+# a shell starts what runs in its background with interrupts ignored, and so would be all that tests start
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,11 @@ def test_a_drive_goes_on_after_kill_9_and_keeps_what_the_user_said(tmp_path: Pat
             f"{url}{SESSIONS}", lambda answer: answer["sessions"][0]["samples"] > before[0]["samples"]
         )["sessions"]
         assert (drive["id"], drive["state"]) == (1, "driving")
-        states = [change["state"] for change in get(f"{url}{SESSIONS}/1")["link"]]
-        assert states.count("running") == 2, "both connections are in the drive's history"
+        # Changes of the link are written with the next commit, at most two seconds later.
+        history = until(
+            f"{url}{SESSIONS}/1",
+            lambda answer: [change["state"] for change in answer["link"]].count("running") == 2,
+        )
+        assert history["link"], "both connections are in the drive's history"
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == 0
