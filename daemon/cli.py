@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from daemon.errors import UsageError, WorkError
-from daemon.printable import printable
+from daemon.output.printable import printable
 
 COMMANDS = {
     "demo": "the whole system on a simulated car, with nothing to configure",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from daemon.errors import WorkError
-from daemon.progress import ProgressBar
+from daemon.output.progress import ProgressBar
 from drivers.dbc_signals import SignalMap
 from drivers.logs.content import content_digest
 from drivers.logs.errors import LogUnreadableError

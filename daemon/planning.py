@@ -7,16 +7,16 @@ import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from daemon.access_plan import AccessPlan
-from daemon.analysis_settings import AnalysisSettings
-from daemon.config_sections import Config, WebSettings
-from daemon.diagnosis import configuration_document
+from daemon.analysis.settings import AnalysisSettings
+from daemon.config.sections import Config, WebSettings
+from daemon.config.table_file import read_table
 from daemon.errors import UsageError
 from daemon.runtime import Plan
-from daemon.store_retention import Retention
-from daemon.table_file import read_table
-from daemon.web_limits import WebLimits
-from daemon.webhook_hosts import AllowedHosts
+from daemon.serving.access_plan import AccessPlan
+from daemon.serving.diagnosis import configuration_document
+from daemon.serving.limits import WebLimits
+from daemon.store.retention import Retention
+from daemon.webhooks.hosts import AllowedHosts
 from drivers.base import Driver, DriverOptionError
 from drivers.clock import Clock, WallClock
 from drivers.links import LiveLinks

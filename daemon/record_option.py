@@ -6,7 +6,7 @@ import argparse
 from dataclasses import replace
 from pathlib import Path
 
-from daemon.config_sections import Config
+from daemon.config.sections import Config
 
 
 def add_record(parser: argparse.ArgumentParser) -> None:

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from daemon.config import load_config
-from daemon.config_sections import SECOND_SOURCE, SECTIONS, Config
+from daemon.config.config import load_config
+from daemon.config.sections import SECOND_SOURCE, SECTIONS, Config
 from daemon.errors import UsageError
 from daemon.log_output import set_up_logging
 

@@ -14,31 +14,31 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from daemon.access_plan import AccessPlan
-from daemon.analysis_orders import Defaults
-from daemon.analysis_service import AnalysisService
-from daemon.analysis_settings import AnalysisSettings
-from daemon.clock_watch import ClockWatch
-from daemon.diagnosis import Diagnosis, RecentMessages
-from daemon.drive_review import HubReview
-from daemon.earlier_drives import carry_on, relearn, resumable, resume
+from daemon.analysis.orders import Defaults
+from daemon.analysis.service import AnalysisService
+from daemon.analysis.settings import AnalysisSettings
+from daemon.drives.drive_review import HubReview
+from daemon.drives.earlier_drives import carry_on, relearn, resumable, resume
+from daemon.drives.kept_sessions import KeptSessions
 from daemon.errors import WorkError
-from daemon.held_out_watch import watch_held_out
-from daemon.hub import Hub, HubSettings
-from daemon.ingest import DRIVER as INGEST
-from daemon.ingest import Ingestion
-from daemon.kept_devices import KeptDevices
-from daemon.kept_results import KeptResults
-from daemon.kept_sessions import KeptSessions
-from daemon.pairing_notice import invite_first_device
-from daemon.replayed_log import ReplayedLog
-from daemon.second_source import SecondSource
+from daemon.ingest.ingest import DRIVER as INGEST
+from daemon.ingest.ingest import Ingestion
+from daemon.live.clock_watch import ClockWatch
+from daemon.live.held_out_watch import watch_held_out
+from daemon.live.hub import Hub, HubSettings
+from daemon.live.replayed_log import ReplayedLog
+from daemon.live.second_source import SecondSource
+from daemon.live.supervisor import Supervisor
 from daemon.service_notify import ServiceManager, feed_watchdog, tell_status
-from daemon.store import Store
-from daemon.store_retention import KEEP_ALL, Retention
-from daemon.supervisor import Supervisor
-from daemon.web_limits import WebLimits
-from daemon.web_server import PortUnavailableError, listen, serve_on
+from daemon.serving.access_plan import AccessPlan
+from daemon.serving.diagnosis import Diagnosis, RecentMessages
+from daemon.serving.kept_devices import KeptDevices
+from daemon.serving.kept_results import KeptResults
+from daemon.serving.limits import WebLimits
+from daemon.serving.pairing_notice import invite_first_device
+from daemon.serving.server import PortUnavailableError, listen, serve_on
+from daemon.store.retention import KEEP_ALL, Retention
+from daemon.store.store import Store
 from drivers.base import Driver
 from drivers.second_lambda import LambdaTimeline
 from drivers.wideband import Wideband

@@ -13,10 +13,10 @@ import httpx
 import log_samples
 from fakes import FakeBoard, realistic_table
 
-from daemon.analysis_orders import Defaults
-from daemon.analysis_service import AnalysisService
-from daemon.analysis_settings import AnalysisSettings
-from daemon.store import Store
+from daemon.analysis.orders import Defaults
+from daemon.analysis.service import AnalysisService
+from daemon.analysis.settings import AnalysisSettings
+from daemon.store.store import Store
 from lowmaf.filters import Filters
 from lowmaf.settings import CurveSettings
 from web.app import create_app

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from fastapi import FastAPI
 
-from daemon.web_limits import WebLimits
-from daemon.web_server import serve
+from daemon.serving.limits import WebLimits
+from daemon.serving.server import serve
 from lowmaf.maf_table import MafTable
 from lowmaf.snapshot import CellState, DataWarning, DriveNext, HeldOut, SampleCounts, Snapshot
 from web.board import (

@@ -11,10 +11,10 @@ from typing import Any
 
 from fakes import realistic_table
 
-from daemon.earlier_drives import carry_on, relearn
-from daemon.hub import Hub, HubSettings
-from daemon.kept_sessions import KeptSessions
-from daemon.store import Store
+from daemon.drives.earlier_drives import carry_on, relearn
+from daemon.drives.kept_sessions import KeptSessions
+from daemon.live.hub import Hub, HubSettings
+from daemon.store.store import Store
 from drivers.simulator.recording import record_drive
 from drivers.simulator.settings import CarSettings
 from lowmaf.filters import Filters

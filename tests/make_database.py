@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from daemon.store import Store
-from daemon.store_records import SessionStart
-from daemon.verdict_minutes import VerdictMinutes
+from daemon.live.verdict_minutes import VerdictMinutes
+from daemon.store.records import SessionStart
+from daemon.store.store import Store
 from daemon.wall_clock import BootClock, ClockReading, ClockState
 from drivers.simulator.recording import record_drive
 from drivers.simulator.settings import CarSettings

@@ -17,9 +17,10 @@ from typing import Any
 import log_samples
 import pytest
 
-from daemon import analysis_worker, worker_process
-from daemon.analysis_worker import Tell, serve
-from daemon.worker_process import Frame, WorkerFailedError, WorkerProcess
+from daemon.analysis import worker as analysis_worker
+from daemon.analysis import worker_process
+from daemon.analysis.worker import Tell, serve
+from daemon.analysis.worker_process import Frame, WorkerFailedError, WorkerProcess
 
 MEMORY_BYTES = 1_000_000_000
 

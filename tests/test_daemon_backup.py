@@ -13,8 +13,8 @@ import pytest
 from daemon.cli import main
 from daemon.commands import backup
 from daemon.commands.backup import back_up
-from daemon.store import Store
-from daemon.store_records import SessionStart
+from daemon.store.records import SessionStart
+from daemon.store.store import Store
 from lowmaf.samples import SampleBatch
 
 START = SessionStart(driver="test", maf_table_revision=None, epoch=1, estimator="curve", settings={})

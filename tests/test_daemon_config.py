@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.config import DEFINITION, ConfigError, load_config, section_keys
-from daemon.config_example import example_text
-from daemon.config_sections import SECTIONS, Config, SecondSourceSettings
-from daemon.toml_lines import key_lines
+from daemon.config.config import DEFINITION, ConfigError, load_config, section_keys
+from daemon.config.example import example_text
+from daemon.config.sections import SECTIONS, Config, SecondSourceSettings
+from daemon.config.toml_lines import key_lines
 from drivers.clock import WallClock
 from drivers.registry import DRIVERS, create, create_second
 from lowmaf.filters import Filters
@@ -210,7 +210,7 @@ def test_a_wrong_variable_is_named(write, variable: str, value: str, expected: s
 
 def test_the_example_shows_every_key_as_it_is_by_default(project: Path) -> None:
     written = (project / "config.example.toml").read_text(encoding="utf-8")
-    assert written == example_text(), "run: python -m daemon.config_example > config.example.toml"
+    assert written == example_text(), "run: python -m daemon.config.example > config.example.toml"
     document = tomllib.loads(written)
     simulator = create("simulator", {}, WallClock())
     for option, default in asdict(simulator.options).items():

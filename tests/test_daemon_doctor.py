@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-from daemon import doctor_link
 from daemon.cli import main
 from daemon.commands import doctor
-from daemon.config_sections import SourceSettings, StorageSettings, WebSettings
-from daemon.doctor_database import database_findings
-from daemon.doctor_link import can_findings, link_findings, serial_findings
-from daemon.doctor_machine import machine_findings
-from daemon.doctor_service import port_findings, service_findings
-from daemon.findings import Finding, State
-from daemon.store_opening import DatabaseLock, prepare
+from daemon.config.sections import SourceSettings, StorageSettings, WebSettings
+from daemon.doctor import link as doctor_link
+from daemon.doctor.database import database_findings
+from daemon.doctor.findings import Finding, State
+from daemon.doctor.link import can_findings, link_findings, serial_findings
+from daemon.doctor.machine import machine_findings
+from daemon.doctor.service import port_findings, service_findings
+from daemon.store.opening import DatabaseLock, prepare
 from daemon.wall_clock import ClockReading, ClockState
 
 NOW = ClockReading(1.8e9, 100.0, ClockState.SYNCED, "boot")
@@ -135,10 +135,10 @@ def test_clock_heat_and_supply(tmp_path: Path) -> None:
 
 def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(
-        "daemon.doctor_machine.requires", lambda _: ["no-such-thing>=1", "other; extra == 'png'"]
+        "daemon.doctor.machine.requires", lambda _: ["no-such-thing>=1", "other; extra == 'png'"]
     )
-    monkeypatch.setattr("daemon.doctor_machine.OLDEST_SQLITE", (99, 0))
-    monkeypatch.setattr("daemon.doctor_machine.OLDEST_PYTHON", (99, 0))
+    monkeypatch.setattr("daemon.doctor.machine.OLDEST_SQLITE", (99, 0))
+    monkeypatch.setattr("daemon.doctor.machine.OLDEST_PYTHON", (99, 0))
     words = told(machine_findings(NOW, thermal=tmp_path, throttled=tmp_path), least=State.WRONG)
     assert "lowmaf needs Python 99.0 or newer" in words[0]
     assert words[1:2] == ["wrong: not installed: no-such-thing > install lowmaf anew"]
@@ -296,7 +296,7 @@ def test_the_service(unit: dict[str, str], expected: list[str]) -> None:
 
 
 def test_a_port_that_somebody_else_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("daemon.doctor_service._ANSWER_S", 0.2)
+    monkeypatch.setattr("daemon.doctor.service._ANSWER_S", 0.2)
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         held.listen()
@@ -319,7 +319,7 @@ def test_what_the_dashboard_says_counts(monkeypatch: pytest.MonkeyPatch) -> None
             ((200, '{"status": "ok"}'), "good: lowmaf answers"),
             ((503, '{"status": "no sample"}'), "wrong: lowmaf on port"),
         ]:
-            monkeypatch.setattr("daemon.doctor_service.health", lambda *_, answer=answer: answer)
+            monkeypatch.setattr("daemon.doctor.service.health", lambda *_, answer=answer: answer)
             (words,) = told(port_findings(web, running=True))
             assert words.startswith(expected)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 from link_benches import Once
-from test_daemon_hub import MemoryStore, settings
+from test_daemon_live_hub import MemoryStore, settings
 
-from daemon.hub import Hub
+from daemon.live.hub import Hub
 from drivers.base import EcuSilentError
 from drivers.can_link import open_bus
 from drivers.clock import ScaledClock, WallClock

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from log_mutations import mutated
 
-from daemon.config import ConfigError, load_config
+from daemon.config.config import ConfigError, load_config
 from drivers.ssm_definition import DefinitionError, check_file, read_definition
 from lowmaf.maf_table import MafTableError, default_axis
 from lowmaf.table_text import format_csv, format_romraider, parse_table

@@ -12,10 +12,10 @@ import can
 import pytest
 from link_benches import idling_car, standing
 from passive_links import DBC, SIGNALS, Broadcaster, car_frames
-from test_daemon_hub import MemoryStore, settings
+from test_daemon_live_hub import MemoryStore, settings
 
-from daemon import supervisor
-from daemon.hub import Hub
+from daemon.live import supervisor
+from daemon.live.hub import Hub
 from drivers.base import Driver
 from drivers.can_broadcast import CanBroadcast
 from drivers.can_link import open_bus

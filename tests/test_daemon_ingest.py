@@ -16,17 +16,17 @@ import pytest
 from fakes import FakeBoard, realistic_table, serving
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_daemon_hub import settings as hub_settings
+from test_daemon_live_hub import settings as hub_settings
 
-from daemon import ingest as ingest_module
-from daemon.hub import Hub
-from daemon.ingest import DRIVER, Ingestion
-from daemon.ingest_fields import RecordLayouts
-from daemon.ingest_lines import LONGEST_LINE, WholeLines
-from daemon.ingest_records import RecordReader
-from daemon.kept_sessions import KeptSessions
-from daemon.store import Store
-from daemon.store_records import ClosedHow, StoreError
+from daemon.drives.kept_sessions import KeptSessions
+from daemon.ingest.fields import RecordLayouts
+from daemon.ingest.ingest import DRIVER, Ingestion
+from daemon.ingest.ingest import ingest as ingest_module
+from daemon.ingest.lines import LONGEST_LINE, WholeLines
+from daemon.ingest.records import RecordReader
+from daemon.live.hub import Hub
+from daemon.store.records import ClosedHow, StoreError
+from daemon.store.store import Store
 from drivers.logs.reader import LogReader
 from lowmaf.samples import CHANNELS, SampleBatch
 from web.app import create_app

@@ -13,12 +13,12 @@ import httpx
 import pytest
 from daemon_process import running_demo
 
-from daemon import own_addresses, pairing_notice
 from daemon.cli import main
 from daemon.commands import pair
-from daemon.config import load_config
-from daemon.diagnosis import RecentMessages, _without_secrets, configuration_document
-from daemon.pairing_notice import invite_first_device, phone_origins, qr_text
+from daemon.config.config import load_config
+from daemon.serving import own_addresses, pairing_notice
+from daemon.serving.diagnosis import RecentMessages, _without_secrets, configuration_document
+from daemon.serving.pairing_notice import invite_first_device, phone_origins, qr_text
 from web.device_shelf import Device, DeviceKind
 from web.pairing import Pairing
 

@@ -16,8 +16,8 @@ import pytest
 from replaying import runner
 
 from daemon.cli import main
-from daemon.progress import ProgressBar
-from daemon.report import text_report
+from daemon.output.progress import ProgressBar
+from daemon.output.report import text_report
 from drivers.logs.reader import LogReader
 from lowmaf.document import table_document
 from lowmaf.maf_table import default_axis

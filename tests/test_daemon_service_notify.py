@@ -16,10 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_daemon_hub import Clock, MemoryStore, settings, steady
+from test_daemon_live_hub import Clock, MemoryStore, settings, steady
 from test_daemon_run import CONFIG
 
-from daemon.hub import Hub
+from daemon.live.hub import Hub
 from daemon.service_notify import ServiceManager, feed_watchdog, status_line, tell_status
 
 LIMIT_S = 20.0

@@ -15,7 +15,7 @@ from fakes import serving
 from kept_drives import Kept, drive, kept
 
 from daemon.cli import main
-from daemon.store_schema import VERSION
+from daemon.store.schema import VERSION
 from web.app import create_app
 
 SCHEMA_1 = Path(__file__).parent / "databases" / "schema_1.db"

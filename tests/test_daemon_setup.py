@@ -13,14 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from daemon import setup_source, setup_writing
 from daemon.cli import main
 from daemon.commands import setup
-from daemon.config import load_config
-from daemon.config_example import example_text
+from daemon.config.config import load_config
+from daemon.config.example import example_text
 from daemon.errors import WorkError
-from daemon.setup_source import Identified, Source, sources_for
-from daemon.store_opening import DatabaseLock
+from daemon.setup import source as setup_source
+from daemon.setup import writing as setup_writing
+from daemon.setup.source import Identified, Source, sources_for
+from daemon.store.opening import DatabaseLock
 from drivers.clock import WallClock
 from drivers.ports import DriverHint, FoundPort
 from drivers.simulator.car import Car

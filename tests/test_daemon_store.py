@@ -15,11 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from daemon import store_writer, wall_clock
-from daemon.store import Store
-from daemon.store_buffer import MAX_PENDING_SAMPLES, PendingWrites
-from daemon.store_records import ClosedHow, SessionStart, StoreError
-from daemon.store_schema import VERSION
+from daemon import wall_clock
+from daemon.store.buffer import MAX_PENDING_SAMPLES, PendingWrites
+from daemon.store.records import ClosedHow, SessionStart, StoreError
+from daemon.store.schema import VERSION
+from daemon.store.store import Store
+from daemon.store.store import writer as store_writer
 from daemon.wall_clock import ClockReading, ClockState, read_clock
 from lowmaf.maf_table import MafTable, default_axis
 from lowmaf.samples import SampleBatch
@@ -474,7 +475,7 @@ async def test_a_disk_that_does_not_answer_is_noticed_and_a_failing_one_is_not_t
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now_s = 100.0
-    monkeypatch.setattr("daemon.store_writer.time", SimpleNamespace(monotonic=lambda: now_s))
+    monkeypatch.setattr("daemon.store.writer.time", SimpleNamespace(monotonic=lambda: now_s))
     heard: list[str | None] = []
     async with await Store.open(tmp_path / "kept.sqlite3", commit_interval_s=60.0) as store:
 

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from disk_shim import Disk, make_disk
 
-from daemon.store import Store
+from daemon.store.store import Store
 from lowmaf.samples import SampleBatch
 
 YEAR_S = 31_557_600
@@ -30,9 +30,9 @@ PATIENCE = 20_000
 DRIVING = """
 import asyncio, json, sys, time
 from pathlib import Path
-from daemon import store_writer
-from daemon.hub import Hub, HubSettings
-from daemon.store import Store
+from daemon.store.store import writer as store_writer
+from daemon.live.hub import Hub, HubSettings
+from daemon.store.store import Store
 from drivers.simulator.recording import record_drive
 from drivers.simulator.settings import CarSettings
 from lowmaf.filters import Filters

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from daemon.store_reserve import RESERVE_BYTES, give_up_reserve, keep_reserve
+from daemon.store.reserve import RESERVE_BYTES, give_up_reserve, keep_reserve
 
 STARTS_ON_A_FULL_DISK = """
 import asyncio, os, sys
 from pathlib import Path
 import numpy as np
-from daemon import store_reserve, store_writer
-from daemon.store import Store
-from daemon.store_records import SessionStart, StoreError
+from daemon.store.store import reserve as store_reserve
+from daemon.store.store import writer as store_writer
+from daemon.store.store import Store
+from daemon.store.records import SessionStart, StoreError
 from lowmaf.samples import SampleBatch
 
 store_reserve._PLENTY_BYTES = 2 << 20

@@ -13,16 +13,16 @@ from sqlite3 import connect
 import numpy as np
 import pytest
 
-from daemon.store import Store
-from daemon.store_records import ClosedHow
+from daemon.store.records import ClosedHow
+from daemon.store.store import Store
 from lowmaf.samples import SampleBatch
 
 WRITER = """
 import asyncio, sys
 from pathlib import Path
 import numpy as np
-from daemon.store import Store
-from daemon.store_records import SessionStart
+from daemon.store.store import Store
+from daemon.store.records import SessionStart
 from lowmaf.maf_table import default_axis
 from lowmaf.samples import SampleBatch
 

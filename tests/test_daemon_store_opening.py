@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from daemon.store import Store
-from daemon.store_records import SessionStart, StoreError
-from daemon.store_schema import VERSION
+from daemon.store.records import SessionStart, StoreError
+from daemon.store.schema import VERSION
+from daemon.store.store import Store
 from lowmaf.maf_table import default_axis
 from lowmaf.samples import SampleBatch
 
@@ -129,7 +129,7 @@ async def test_a_second_daemon_in_the_same_process_and_in_another(path: Path) ->
         with pytest.raises(StoreError, match=rf"in use by another lowmaf \(process {os.getpid()}\)"):
             await Store.open(path)
         program = (
-            "import asyncio, sys; from pathlib import Path; from daemon.store import Store\n"
+            "import asyncio, sys; from pathlib import Path; from daemon.store.store import Store\n"
             "asyncio.run(Store.open(Path(sys.argv[1])))"
         )
         ended = await asyncio.to_thread(

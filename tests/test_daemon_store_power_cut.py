@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 from disk_shim import MARKING, Disk, Operation, Recorded, make_disk
 
-from daemon.store_opening import prepare
+from daemon.store.opening import prepare
 
 SECTORS = (512, 4096)
 COMMITS = 250
@@ -29,8 +29,8 @@ WRITER = (
 import asyncio, sys
 from pathlib import Path
 import numpy as np
-from daemon.store import Store
-from daemon.store_records import SessionStart
+from daemon.store.store import Store
+from daemon.store.records import SessionStart
 from lowmaf.maf_table import default_axis
 from lowmaf.samples import SampleBatch
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from daemon.store import Store
-from daemon.store_records import SessionStart
+from daemon.store.records import SessionStart
+from daemon.store.store import Store
 from drivers.simulator.recording import record_drive
 from drivers.simulator.settings import CarSettings
 from lowmaf.cells import block_to_bytes

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from make_database import make
 
-from daemon import store_schema
-from daemon.store import Store
-from daemon.store_records import ClosedHow
-from daemon.store_schema import VERSION, is_whole, upgrade
+from daemon.store.records import ClosedHow
+from daemon.store.schema import VERSION, is_whole, upgrade
+from daemon.store.store import Store
+from daemon.store.store import schema as store_schema
 from daemon.wall_clock import ClockState
 from lowmaf.samples import SampleBatch
 
@@ -122,16 +122,16 @@ async def test_a_step_that_fails_in_the_middle_changes_nothing(
 UPGRADER = """
 import sys, sqlite3
 from pathlib import Path
-from daemon import store_schema
-from daemon.store_opening import prepare
+from daemon.store.store import schema as store_schema
+from daemon.store.opening import prepare
 
 slow = "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 20000) "
 slow += "INSERT INTO ballast SELECT i, randomblob(200) FROM n;"
 table = "CREATE TABLE ballast (i INTEGER, b BLOB);"
 store_schema._STEPS = (*store_schema._STEPS, table + slow)
 store_schema.VERSION += 1
-import daemon.store_opening
-daemon.store_opening.VERSION += 1
+import daemon.store.opening
+daemon.store.opening.VERSION += 1
 store_schema.upgrade.__defaults__ = (store_schema.VERSION,)
 print("begin", flush=True)
 prepare(Path(sys.argv[1]))

@@ -14,13 +14,13 @@ from typing import Any
 import log_samples
 import pytest
 from analysis_benches import Bench, analysing
-from test_daemon_analyses import long_log
+from test_daemon_analysis_analyses import long_log
 from webhook_receiver import ANSWER, Behaviour, Received, receiving, takes_all
 
-from daemon import webhook_pusher
-from daemon.analysis_settings import AnalysisSettings
-from daemon.webhook_chunks import MAX_CHUNK_BYTES
-from daemon.webhook_hosts import AllowedHosts
+from daemon.analysis.settings import AnalysisSettings
+from daemon.webhooks import pusher as webhook_pusher
+from daemon.webhooks.chunks import MAX_CHUNK_BYTES
+from daemon.webhooks.hosts import AllowedHosts
 
 
 @pytest.fixture(autouse=True)

@@ -212,7 +212,7 @@ def test_the_daemon_is_light() -> None:
     """What it imports to run on the simulated car, in a fresh process."""
     program = (
         "import json, sys\n"
-        "import daemon.hub, daemon.store, daemon.commands.run, daemon.commands.demo, web.app\n"
+        "import daemon.live.hub, daemon.store.store, daemon.commands.run, daemon.commands.demo, web.app\n"
         "print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
     )
     ended = subprocess.run(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from daemon.config import load_config
+from daemon.config.config import load_config
 
 LIB = "usr/local/lib"
 FILES = {

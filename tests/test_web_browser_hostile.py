@@ -20,8 +20,8 @@ from browsing import ARGUMENTS, CAR, chromium_path
 from fakes import FakeBoard, serving
 from playwright.async_api import Browser, Page, async_playwright
 
-from daemon.kept_devices import KeptDevices
-from daemon.store import Store
+from daemon.serving.kept_devices import KeptDevices
+from daemon.store.store import Store
 from web.app import create_app
 from web.pairing import Pairing
 

@@ -15,8 +15,8 @@ from fake_driving import FakeReview, FakeShelf
 from fakes import FakeBoard, serving
 from playwright.async_api import Browser, expect
 
-from daemon.kept_devices import KeptDevices
-from daemon.store import Store
+from daemon.serving.kept_devices import KeptDevices
+from daemon.store.store import Store
 from web.access import AccessSettings
 from web.app import create_app
 from web.device_shelf import DeviceKind

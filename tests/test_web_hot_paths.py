@@ -16,7 +16,7 @@ from fakes import FakeBoard, FakeResults, realistic_snapshot, serving
 from hypothesis import given
 from hypothesis import strategies as st
 
-from daemon.web_limits import WebLimits
+from daemon.serving.limits import WebLimits
 from lowmaf.snapshot import DataWarning
 from web.access import AccessSettings, request_limit
 from web.app import create_app

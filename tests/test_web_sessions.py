@@ -12,7 +12,7 @@ import pytest
 from kept_drives import Kept, drive, kept
 from test_web_app import error_of
 
-from daemon.store_records import StoreError
+from daemon.store.records import StoreError
 from web.app import create_app
 
 SESSIONS = "/api/v1/sessions"

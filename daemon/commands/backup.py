@@ -8,12 +8,12 @@ import os
 import sqlite3
 from pathlib import Path
 
-from daemon.config import load_config
+from daemon.config.config import load_config
 from daemon.errors import UsageError, WorkError
 from daemon.installed import INSTALLED_CONFIG
-from daemon.store_copy import put_in_place
-from daemon.store_opening import MAGIC, error_words
-from daemon.store_schema import APPLICATION_ID
+from daemon.store.copying import put_in_place
+from daemon.store.opening import MAGIC, error_words
+from daemon.store.schema import APPLICATION_ID
 
 _BUSY_S = 30.0
 

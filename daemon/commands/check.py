@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from daemon.config_check import check_config
+from daemon.config.check import check_config
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

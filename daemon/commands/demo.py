@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 from daemon.errors import UsageError
-from daemon.hub import Hub
+from daemon.live.hub import Hub
 from daemon.runtime import Plan
 from daemon.runtime import run as run_daemon
 from drivers.base import DriverOptionError

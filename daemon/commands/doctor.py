@@ -9,18 +9,18 @@ import pwd
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from daemon.config import ConfigError
-from daemon.config_check import check_config
-from daemon.config_sections import Config
-from daemon.doctor_database import database_findings
-from daemon.doctor_link import link_findings
-from daemon.doctor_machine import machine_findings
-from daemon.doctor_service import port_findings, service_findings, unit_properties
+from daemon.config.check import check_config
+from daemon.config.config import ConfigError
+from daemon.config.sections import Config
+from daemon.doctor.database import database_findings
+from daemon.doctor.findings import Finding, State, findings_document, good, note, wrong
+from daemon.doctor.link import link_findings
+from daemon.doctor.machine import machine_findings
+from daemon.doctor.service import port_findings, service_findings, unit_properties
 from daemon.errors import UsageError
-from daemon.findings import Finding, State, findings_document, good, note, wrong
 from daemon.installed import INSTALLED_CONFIG, SERVICE
-from daemon.printable import printable
-from daemon.store_viewing import in_use
+from daemon.output.printable import printable
+from daemon.store.viewing import in_use
 from daemon.wall_clock import read_clock
 
 _MARKS = {State.GOOD: "good ", State.NOTE: "note ", State.WRONG: "WRONG"}

@@ -6,8 +6,8 @@ import argparse
 from urllib.parse import urlsplit
 
 from daemon.daemon_client import ask_daemon
-from daemon.own_addresses import is_listening, own_addresses
-from daemon.pairing_notice import phone_origins, qr_text
+from daemon.serving.own_addresses import is_listening, own_addresses
+from daemon.serving.pairing_notice import phone_origins, qr_text
 from web.access import DEVICES_PATH
 from web.devices_routes import pairing_link
 

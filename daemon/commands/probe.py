@@ -10,9 +10,9 @@ import os
 from contextlib import aclosing
 from pathlib import Path
 
-from daemon.config import load_config
+from daemon.config.config import load_config
 from daemon.errors import UsageError, WorkError
-from daemon.first_samples import first_samples
+from daemon.live.first_samples import first_samples
 from daemon.planning import links_of, second_source_of
 from daemon.record_option import add_record, with_record
 from drivers.base import Driver, DriverError

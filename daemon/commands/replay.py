@@ -15,13 +15,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from daemon.config.table_file import read_table
 from daemon.errors import UsageError, WorkError
 from daemon.log_replay import STDIN, KeepNothing, Log, Reading, Replayed, logs_of, replay
-from daemon.plot import check_plot, plot_bytes
-from daemon.printable import printable
-from daemon.report import text_report
-from daemon.table_file import read_table
-from daemon.whole_file import check_place, write_file
+from daemon.output.plot import check_plot, plot_bytes
+from daemon.output.printable import printable
+from daemon.output.report import text_report
+from daemon.output.whole_file import check_place, write_file
 from drivers.dbc_signals import DbcError, signal_map
 from drivers.logs.aliases import ROLES_SHOWN
 from lowmaf.document import flash_refusals, table_document
@@ -131,7 +131,7 @@ def _kept(
     options: argparse.Namespace,
 ) -> Replayed:
     """Replays the logs and keeps those that can be used. The database is loaded only where it is needed."""
-    keeping = importlib.import_module("daemon.log_keeping")
+    keeping = importlib.import_module("daemon.drives.log_keeping")
     with contextlib.ExitStack() as copies, keeping.LogKeeper(options.database) as keeper:
         pipeline = make_pipeline(keeper.table(table))
         keeper.prepare(pipeline)

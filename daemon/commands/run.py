@@ -7,7 +7,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from daemon.config import load_config
+from daemon.config.config import load_config
 from daemon.log_output import set_up_logging
 from daemon.planning import plan_from
 from daemon.record_option import add_record, with_record

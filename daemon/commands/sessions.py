@@ -16,16 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from daemon.daemon_client import DaemonSessions
+from daemon.drives.kept_sessions import KeptSessions, SessionReading
+from daemon.drives.session_export import ExportFormat
+from daemon.drives.session_rebuild import RebuildOutcome
 from daemon.errors import WorkError
-from daemon.kept_sessions import KeptSessions, SessionReading
-from daemon.printable import printable
-from daemon.session_export import ExportFormat
-from daemon.session_rebuild import RebuildOutcome
-from daemon.store import Store
-from daemon.store_reader import MAX_SESSION, StoreReader
-from daemon.store_records import ClosedHow, DatabaseInUseError
-from daemon.store_viewing import existing, in_use, viewing
-from daemon.whole_file import write_file
+from daemon.output.printable import printable
+from daemon.output.whole_file import write_file
+from daemon.store.reader import MAX_SESSION, StoreReader
+from daemon.store.records import ClosedHow, DatabaseInUseError
+from daemon.store.store import Store
+from daemon.store.viewing import existing, in_use, viewing
 from web.session_shelf import (
     SessionChange,
     SessionRefusedError,

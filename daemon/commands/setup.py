@@ -7,11 +7,12 @@ import os
 import socket
 from pathlib import Path
 
-from daemon.config import load_config
+from daemon.config.config import load_config
+from daemon.config.table_file import read_table
 from daemon.errors import UsageError, WorkError
 from daemon.installed import INSTALLED_CONFIG, SERVICE
-from daemon.setup_questions import Interview
-from daemon.setup_source import (
+from daemon.setup.questions import Interview
+from daemon.setup.source import (
     DRIVERS,
     SIMULATED,
     Identified,
@@ -22,9 +23,8 @@ from daemon.setup_source import (
     plugged_in,
     sources_for,
 )
-from daemon.setup_writing import Answers, check_writable, is_installed, is_untouched, write
-from daemon.store_viewing import in_use
-from daemon.table_file import read_table
+from daemon.setup.writing import Answers, check_writable, is_installed, is_untouched, write
+from daemon.store.viewing import in_use
 from drivers.ports import FoundPort
 from drivers.registry import NEEDS_MAF_TABLE, OWN_TIME, READS_DEFINITION
 from drivers.ssm_definition import DefinitionError, check_file

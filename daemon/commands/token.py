@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from daemon.commands.pair import add_address
 from daemon.daemon_client import ask_daemon
-from daemon.printable import printable
+from daemon.output.printable import printable
 from web.access import DEVICES_PATH
 
 

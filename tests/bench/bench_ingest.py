@@ -98,12 +98,12 @@ def alone(bodies: list[bytes], rounds: int) -> float:
 async def serve_ours(folder: Path) -> None:
     """The route over a database in ``folder``."""
     from fakes import FakeBoard, realistic_table
-    from test_daemon_hub import settings
+    from test_daemon_live_hub import settings
 
-    from daemon.hub import Hub
-    from daemon.ingest import DRIVER, Ingestion
-    from daemon.store import Store
-    from daemon.web_server import serve
+    from daemon.ingest.ingest import DRIVER, Ingestion
+    from daemon.live.hub import Hub
+    from daemon.serving.server import serve
+    from daemon.store.store import Store
     from web.app import create_app
 
     async with await Store.open(folder / "car.sqlite3") as store:
@@ -119,7 +119,7 @@ async def serve_baseline(folder: Path) -> None:
     """What one would write first, behind the same server."""
     from starlette.datastructures import State
 
-    from daemon.web_server import serve
+    from daemon.serving.server import serve
     from web.event_stream import EventStream
 
     app = FastAPI()

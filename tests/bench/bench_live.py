@@ -27,9 +27,9 @@ from bench_web import plainly_served
 from fakes import realistic_table, serving
 from fastapi import FastAPI
 from starlette.responses import Response
-from test_daemon_hub import MemoryStore, settings, steady
+from test_daemon_live_hub import MemoryStore, settings, steady
 
-from daemon.hub import Hub
+from daemon.live.hub import Hub
 from web.app import create_app
 
 SAMPLES = 500

@@ -33,9 +33,9 @@ import numpy as np
 import pytest
 from disk_shim import make_disk
 
-from daemon.hub import Hub, HubSettings
-from daemon.store import Store
-from daemon.store_records import SessionStart
+from daemon.live.hub import Hub, HubSettings
+from daemon.store.records import SessionStart
+from daemon.store.store import Store
 from drivers.simulator.recording import record_drive
 from drivers.simulator.settings import CarSettings, DriveKind
 from lowmaf.cells import block_to_bytes

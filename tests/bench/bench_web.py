@@ -26,7 +26,7 @@ from fakes import FakeBoard, serving
 from fastapi import FastAPI
 from fastapi.responses import Response
 
-from daemon.web_server import listen, listener_url
+from daemon.serving.server import listen, listener_url
 from web.app import create_app
 from web.current_table import CurrentTable
 from web.event_stream import EventStream

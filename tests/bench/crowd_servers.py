@@ -83,7 +83,7 @@ def memory_mb(pid: int) -> float:
 async def _lowmaf(port: int) -> None:
     from fakes import FakeBoard
 
-    from daemon.web_server import serve
+    from daemon.serving.server import serve
     from web.app import create_app
 
     board = FakeBoard()

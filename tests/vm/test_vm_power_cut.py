@@ -33,8 +33,8 @@ from virtual_machine import VirtualMachine, eventually, powered
 from vm_image import VmImage, data_disk
 from volatile_disk import VolatileDisk
 
-from daemon.store import Store
-from daemon.store_records import ClosedHow
+from daemon.store.records import ClosedHow
+from daemon.store.store import Store
 from lowmaf.samples import SampleBatch
 
 pytestmark = pytest.mark.vm

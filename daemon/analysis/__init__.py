@@ -1,0 +1,1 @@
+"""Uploaded logs, and analyses of them in processes of their own."""

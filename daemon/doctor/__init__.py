@@ -1,0 +1,1 @@
+"""What is wrong with this installation, one subject per module."""

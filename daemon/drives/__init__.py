@@ -1,0 +1,1 @@
+"""Kept drives: which count, how they are shown, exported and judged again."""

@@ -1,0 +1,1 @@
+"""Samples that another logger sends as they come."""

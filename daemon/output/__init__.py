@@ -1,0 +1,1 @@
+"""What a command leaves behind: reports, plots, files, and progress while it works."""

@@ -1,0 +1,230 @@
+"""HTTP connections: what a crowd asks for is answered at once, everything else is uvicorn's.
+
+uvicorn has no deadline for the head of a request, no limit for one client, and locks everybody out at its
+limit for all. Those are kept here, before it sees a connection. What it needs for a connection is made
+only while it works on a request, so that thousands of idle ones cost little.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, cast
+
+import h11
+from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+from daemon.serving.connections import Connections
+from daemon.serving.limits import Refusal, client_of
+from web.event_stream import DirectListener
+from web.hot_paths import HotPaths, Opening
+
+
+class FrontProtocol(asyncio.Protocol):
+    """One connection. Between requests, and for those that ``hot_paths`` answers, there is nothing else."""
+
+    __slots__ = (
+        "_address",
+        "_app_state",
+        "_blocked",
+        "_client",
+        "_config",
+        "_connections",
+        "_hot_paths",
+        "_inner",
+        "_listener",
+        "_refusal",
+        "_refused",
+        "_server_state",
+        "transport",
+    )
+
+    def __init__(
+        self,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        connections: Connections,
+        hot_paths: HotPaths | None,
+    ) -> None:
+        self.transport: asyncio.Transport
+        self._config = config
+        self._server_state = server_state
+        self._app_state = app_state
+        self._connections = connections
+        self._hot_paths = hot_paths
+        self._inner: _Requests | None = None
+        self._listener: DirectListener | None = None
+        self._address = ""
+        self._client: str | None = None
+        self._refusal: Refusal | None = None
+        self._refused = False
+        self._blocked = False
+
+    # ---- asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        peer = transport.get_extra_info("peername")
+        self._address = str(peer[0]) if peer else ""
+        self._client = client_of(self._address)
+        self._refusal = self._connections.begin(self, self._client)
+        self._server_state.connections.add(self)  # type: ignore[arg-type]
+        if self._refusal is not None and self._connections.overrun:
+            self._refuse(self._refusal)
+
+    def data_received(self, data: bytes) -> None:
+        inner = self._inner
+        if inner is not None:
+            inner.data_received(data)
+            self._settle(inner)
+        elif self._listener is not None:
+            return  # whoever listens to the stream has nothing more to ask
+        elif self._refusal is not None:
+            self._refuse(self._refusal)
+        elif self._blocked or not self._answered_at_once(data):
+            self._inner = inner = self._new_inner()
+            inner.data_received(data)
+            self._settle(inner)
+
+    def eof_received(self) -> None:
+        if self._inner is not None:
+            self._inner.eof_received()
+
+    def pause_writing(self) -> None:
+        self._blocked = True
+        self._connections.stalls(self)
+        if self._listener is not None:
+            self._listener.blocked = True
+        if self._inner is not None:
+            self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._blocked = False
+        self._connections.flows(self)
+        if self._listener is not None and self._hot_paths is not None:
+            self._hot_paths.events.resume(self._listener)
+        if self._inner is not None:
+            self._inner.resume_writing()
+            self.ready(self._inner)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.end(self, self._client)
+        self._server_state.connections.discard(self)
+        if self._listener is not None and self._hot_paths is not None:
+            self._hot_paths.events.leave(self._listener)
+        if self._inner is not None:
+            self._inner.connection_lost(exc)
+            self._inner = None
+
+    # ---- what the server and the connections ask for
+
+    @property
+    def write_paused(self) -> bool:
+        """Whether the client does not take what was sent."""
+        return self._blocked
+
+    def shutdown(self) -> None:
+        """Ends the connection when the request that it is at is answered."""
+        if self._inner is not None:
+            self._inner.shutdown()
+        elif self._listener is None:  # the stream ends its listeners itself
+            self.transport.close()
+
+    def ready(self, inner: _Requests) -> None:
+        """A request was answered, or the client has taken what was sent."""
+        if self._blocked or not inner.is_between_requests():
+            return
+        if inner.has_part_of_a_head():
+            self._connections.has_begun_a_head(self)
+        else:
+            self._inner = None
+            self._connections.idles(self)
+
+    # ---- inside
+
+    def _answered_at_once(self, data: bytes) -> bool:
+        if self._hot_paths is None:
+            return False
+        answer = self._hot_paths.answer(data, self._server_state.default_headers[0][1], self._address)
+        if answer is None:
+            return False
+        self._server_state.total_requests += 1
+        if isinstance(answer, Opening):
+            self._connections.works(self)
+            self.transport.set_write_buffer_limits(0)
+            self.transport.write(answer.head)
+            self._listener = self._hot_paths.events.open(self.transport, answer.last_event_id)
+            self._listener.blocked = self._blocked
+        else:
+            self.transport.write(answer)
+            self._connections.idles(self)
+        return True
+
+    def _new_inner(self) -> _Requests:
+        inner = _Requests(self._config, self._server_state, self._app_state, self)
+        inner.connection_made(self.transport)
+        if self._blocked:
+            inner.pause_writing()
+        return inner
+
+    def _settle(self, inner: _Requests) -> None:
+        """Keeps the deadline of a head that has not arrived whole."""
+        if inner is self._inner:
+            if inner.is_between_requests():
+                self._connections.has_begun_a_head(self)
+            else:
+                self._connections.works(self)
+
+    def _refuse(self, refusal: Refusal) -> None:
+        """Answers once, then waits for the client to close: an answer that was not read yet would be lost."""
+        if not self._refused:
+            self._refused = True
+            self.transport.write(self._connections.refusal(refusal, self._server_state.default_headers[0][1]))
+            self.transport.write_eof()
+
+
+class _Requests(H11Protocol):
+    """uvicorn's part of a connection, while it has requests to answer."""
+
+    def __init__(
+        self, config: Config, server_state: ServerState, app_state: dict[str, Any], front: FrontProtocol
+    ) -> None:
+        super().__init__(config, server_state, app_state)
+        self._front = front
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.connections.discard(self)  # the front stands for both
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._unset_keepalive_if_required()  # idle connections are closed by :class:`Connections`
+        self._front.ready(self)
+
+    def has_part_of_a_head(self) -> bool:
+        """Whether the next request has begun to arrive."""
+        return self.conn.trailing_data != (b"", False)
+
+    def is_between_requests(self) -> bool:
+        """Whether there is no whole request to be answered."""
+        return self.conn.our_state is h11.IDLE and self.conn.their_state is h11.IDLE
+
+
+def protocol_with(connections: Connections, hot_paths: HotPaths | None) -> type[asyncio.Protocol]:
+    """An HTTP protocol for uvicorn that asks ``hot_paths`` first, where there are any."""
+
+    class Front(FrontProtocol):
+        __slots__ = ()
+
+        def __init__(
+            self,
+            config: Config,
+            server_state: ServerState,
+            app_state: dict[str, Any],
+            _loop: asyncio.AbstractEventLoop | None = None,
+        ) -> None:
+            super().__init__(config, server_state, app_state, connections, hot_paths)
+
+    return Front

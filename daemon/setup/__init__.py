@@ -1,0 +1,1 @@
+"""A first configuration from what is plugged in."""

@@ -1,0 +1,256 @@
+"""The one writer of the database: commits what waits every two seconds, and keeps it when that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import aiosqlite
+
+from daemon.store.buffer import PendingWrites
+from daemon.store.opening import error_words, is_disk_full
+from daemon.store.records import StoreError, StoreNotice
+from daemon.store.retention import Retention, SampleDropper
+from daemon.store.rows import Rows, rows_of
+
+STUCK_S = 10.0
+"""A commit that takes longer hangs: a card's worst pauses are shorter."""
+SAMPLES_RETRY_S = 30.0
+"""After a full disk refused samples, cells alone are written for this long before samples are tried again."""
+
+_IO_ACCOUNT = Path("/proc/self/io")
+
+_INSERT_CHUNK = (
+    "INSERT INTO sample_chunks (id, n, first_t_s, last_t_s, channels, data, crc32) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
+_PUT_BLOCK = (
+    "INSERT INTO cell_blocks VALUES (?, ?, ?, ?) "
+    "ON CONFLICT DO UPDATE SET state = excluded.state, crc32 = excluded.crc32"
+)
+_PUT_COUNT = (
+    "INSERT INTO verdict_counts VALUES (?, ?, ?) "
+    "ON CONFLICT DO UPDATE SET n = excluded.n WHERE n <> excluded.n"
+)
+
+
+class StoreWriter:
+    """Owns the writing connection. ``pending`` may be added to at any time, on the event loop.
+
+    Only the writer's own task touches the connection, so that whoever waits for a commit can be
+    cancelled without leaving half a transaction.
+    """
+
+    def __init__(
+        self,
+        connection: aiosqlite.Connection,
+        path: Path,
+        *,
+        commit_interval_s: float,
+        min_free_bytes: float,
+        retention: Retention,
+    ) -> None:
+        self.pending = PendingWrites()
+        self.before_commit: Callable[[], None] = _nothing
+        self.commits = 0
+        self.last_commit_s: float | None = None
+        self.written_bytes: int | None = None
+        """What this program had the disk write since its start, without the file system's journal."""
+        self.old_samples = SampleDropper(retention)
+        self._notices: dict[str, StoreNotice] = {}
+        self._connection = connection
+        self._path = path
+        self._commit_interval_s = commit_interval_s
+        self._min_free_bytes = min_free_bytes
+        self.next_chunk: dict[int, int] = {}
+        self._samples_retry_s = 0.0
+        self._turn_began_s: float | None = None
+        self._waiting: list[asyncio.Future[None]] = []
+        self._wake = asyncio.Event()
+        self._closing = False
+        self._task = asyncio.create_task(self._write_until_closed(), name="store writer")
+
+    async def flush(self) -> None:
+        """Returns once everything that was pending is on the disk.
+
+        Raises:
+            StoreError: something is not; it stays pending and is tried again.
+        """
+        if self._task.done():
+            self._task.result()
+        if self._closing:
+            raise StoreError(f"{self._path}: the store is closed")
+        durable = asyncio.get_running_loop().create_future()
+        self._waiting.append(durable)
+        self._wake.set()
+        await durable
+
+    async def watch(self) -> None:
+        """Returns when the writer was closed; raises what stopped it otherwise."""
+        await asyncio.shield(self._task)
+
+    async def close(self) -> None:
+        """Writes what waits and ends the task.
+
+        Raises:
+            StoreError: cells or sessions could not be written. Samples that could not are only noted.
+        """
+        self._closing = True
+        self._wake.set()
+        await self._task
+        if self.pending.statements or self.pending.blocks or self.pending.counts:
+            why = "; ".join(notice.message for notice in self.notices)
+            raise StoreError(f"{self._path}: closed without writing everything: {why}")
+
+    @property
+    def stuck_because(self) -> str | None:
+        """Why nothing is written any more although nothing failed; None while the writer turns.
+
+        A full or failing disk is no reason: the writer turns, says so, and tries again.
+        """
+        if self._task.done():
+            return "the writer of the database has ended"
+        if self._turn_began_s is None:
+            return None
+        since_s = time.monotonic() - self._turn_began_s
+        return f"the disk has not answered for {since_s:.0f} s" if since_s > STUCK_S else None
+
+    @property
+    def notices(self) -> tuple[StoreNotice, ...]:
+        """What keeps the store from writing now; empty while all is well."""
+        return tuple(self._notices.values())
+
+    async def _write_until_closed(self) -> None:
+        while not self._closing:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), self._commit_interval_s)
+            self._wake.clear()
+            if not self._closing:
+                await self._serve()
+        await self._serve()
+
+    async def _serve(self) -> None:
+        """Writes, and tells whoever waits for it how that went."""
+        waiting, self._waiting = self._waiting, []
+        self._turn_began_s = time.monotonic()
+        try:
+            error = await self._write(everything=bool(waiting) or self._closing)
+        except BaseException as bug:
+            _settle([*waiting, *self._waiting], bug)
+            raise
+        finally:
+            self._turn_began_s = None
+        _settle(waiting, None if error is None else StoreError(f"{self._path}: {error}"))
+
+    async def _write(self, *, everything: bool) -> str | None:
+        """Commits what waits; returns in words why something still waits, None if nothing does."""
+        self.before_commit()
+        now_s = time.monotonic()
+        with_samples = self._has_room() and (everything or now_s >= self._samples_retry_s)
+        held_back = bool(self.pending.samples) and not with_samples
+        error = await self._try_commit(with_samples=with_samples)
+        if error is not None and with_samples and is_disk_full(error):
+            self._samples_retry_s = now_s + SAMPLES_RETRY_S
+            await self._try_commit(with_samples=False)  # cells can often be written over their earlier state
+        if error is not None:
+            return error_words(error)
+        return "; ".join(notice.message for notice in self.notices) if held_back else None
+
+    async def _try_commit(self, *, with_samples: bool) -> sqlite3.DatabaseError | None:
+        """Commits, and keeps the notices true. Returns a failure of the disk; one of ours is raised."""
+        try:
+            await self._commit(with_samples=with_samples)
+        except sqlite3.DatabaseError as error:
+            if not isinstance(error, sqlite3.OperationalError) and type(error) is not sqlite3.DatabaseError:
+                raise
+            words = error_words(error)
+            if with_samples and is_disk_full(error):
+                self._note("disk_full", f"Samples are not kept: {words}. The table goes on.")
+            else:
+                self._note(
+                    "writing_failed",
+                    f"Nothing can be written to {self._path}: {words}. The table goes on; it is tried again.",
+                )
+            return error
+        self._notices.pop("writing_failed", None)
+        if with_samples:
+            self._notices.pop("disk_full", None)
+        return None
+
+    async def _commit(self, *, with_samples: bool) -> None:
+        taken = self.pending.take(with_samples=with_samples)
+        if not taken:
+            return
+        started_s = time.monotonic()
+        next_chunk = dict(self.next_chunk)
+        try:
+            rows = await asyncio.to_thread(rows_of, taken, next_chunk)
+            await self._transaction(taken, rows)
+        except BaseException:
+            self.pending.put_back(taken)
+            if self._connection.in_transaction:
+                with suppress(sqlite3.DatabaseError):
+                    await self._connection.execute("ROLLBACK")
+            raise
+        self.next_chunk = next_chunk
+        self.commits += 1
+        self.last_commit_s = time.monotonic() - started_s
+        self.written_bytes = await asyncio.to_thread(_written_bytes)
+
+    async def _transaction(self, taken: PendingWrites, rows: Rows) -> None:
+        execute, executemany = self._connection.execute, self._connection.executemany
+        await execute("BEGIN IMMEDIATE")
+        for sql, parameters in taken.statements:
+            await execute(sql, parameters)
+        await executemany(_INSERT_CHUNK, rows.chunks)
+        await executemany(_PUT_BLOCK, rows.blocks)
+        await executemany(_PUT_COUNT, rows.counts)
+        await self.old_samples.drop(self._connection)
+        await execute("COMMIT")
+
+    def _has_room(self) -> bool:
+        """Whether samples may be kept, by the room on the disk; notes it where not."""
+        try:
+            free_bytes = shutil.disk_usage(self._path.parent).free
+        except OSError:
+            return True  # what is wrong with the folder is said by the commit that fails
+        if free_bytes >= self._min_free_bytes:
+            self._notices.pop("disk_low", None)
+            return True
+        free_mb, needed_mb = free_bytes / 1e6, self._min_free_bytes / 1e6
+        self._note(
+            "disk_low",
+            f"Samples are not kept: {free_mb:.0f} MB are free on the disk, {needed_mb:.0f} MB are needed. "
+            "The table goes on.",
+        )
+        return False
+
+    def _note(self, code: str, message: str) -> None:
+        self._notices[code] = StoreNotice(code, message)
+
+
+def _written_bytes() -> int | None:
+    try:
+        lines = _IO_ACCOUNT.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None  # a kernel without this account
+    return next((int(line.split()[1]) for line in lines if line.startswith("write_bytes:")), None)
+
+
+def _settle(waiting: Iterable[asyncio.Future[None]], error: BaseException | None) -> None:
+    for durable in waiting:
+        if durable.done():  # whoever waited was cancelled
+            continue
+        if error is None:
+            durable.set_result(None)
+        else:
+            durable.set_exception(error)
+
+
+def _nothing() -> None:
+    """Before a commit there is nothing to do unless somebody says so."""

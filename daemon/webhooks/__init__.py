@@ -1,0 +1,1 @@
+"""What an analysis gave, pushed to who asked for it."""
