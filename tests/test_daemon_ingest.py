@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from test_daemon_live_hub import settings as hub_settings
 
 from daemon.drives.kept_sessions import KeptSessions
+from daemon.ingest import ingest as ingest_module
 from daemon.ingest.fields import RecordLayouts
 from daemon.ingest.ingest import DRIVER, Ingestion
-from daemon.ingest.ingest import ingest as ingest_module
 from daemon.ingest.lines import LONGEST_LINE, WholeLines
 from daemon.ingest.records import RecordReader
 from daemon.live.hub import Hub

@@ -16,11 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from daemon import wall_clock
+from daemon.store import writer as store_writer
 from daemon.store.buffer import MAX_PENDING_SAMPLES, PendingWrites
 from daemon.store.records import ClosedHow, SessionStart, StoreError
 from daemon.store.schema import VERSION
 from daemon.store.store import Store
-from daemon.store.store import writer as store_writer
 from daemon.wall_clock import ClockReading, ClockState, read_clock
 from lowmaf.maf_table import MafTable, default_axis
 from lowmaf.samples import SampleBatch

@@ -30,7 +30,7 @@ PATIENCE = 20_000
 DRIVING = """
 import asyncio, json, sys, time
 from pathlib import Path
-from daemon.store.store import writer as store_writer
+from daemon.store import writer as store_writer
 from daemon.live.hub import Hub, HubSettings
 from daemon.store.store import Store
 from drivers.simulator.recording import record_drive

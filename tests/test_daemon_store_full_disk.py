@@ -16,8 +16,8 @@ STARTS_ON_A_FULL_DISK = """
 import asyncio, os, sys
 from pathlib import Path
 import numpy as np
-from daemon.store.store import reserve as store_reserve
-from daemon.store.store import writer as store_writer
+from daemon.store import reserve as store_reserve
+from daemon.store import writer as store_writer
 from daemon.store.store import Store
 from daemon.store.records import SessionStart, StoreError
 from lowmaf.samples import SampleBatch

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from daemon.store import recovery as store_recovery
 from daemon.store.copying import PAGE_BYTES
 from daemon.store.records import SessionStart
 from daemon.store.recovery import finish_recovery, recover
 from daemon.store.snapshots import snapshots
 from daemon.store.store import Store
-from daemon.store.store import recovery as store_recovery
 from lowmaf.cells import BlockKey
 from lowmaf.maf_table import MafTable, default_axis
 from lowmaf.samples import SampleBatch

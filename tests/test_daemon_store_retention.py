@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from daemon.store import retention as store_retention
 from daemon.store.records import SessionStart
 from daemon.store.retention import MAX_CHUNKS, Retention
 from daemon.store.store import Store
-from daemon.store.store import retention as store_retention
 from daemon.wall_clock import BootClock, ClockReading, ClockState
 from lowmaf.samples import SampleBatch
 

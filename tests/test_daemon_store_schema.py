@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from make_database import make
 
+from daemon.store import schema as store_schema
 from daemon.store.records import ClosedHow
 from daemon.store.schema import VERSION, is_whole, upgrade
 from daemon.store.store import Store
-from daemon.store.store import schema as store_schema
 from daemon.wall_clock import ClockState
 from lowmaf.samples import SampleBatch
 
@@ -122,7 +122,7 @@ async def test_a_step_that_fails_in_the_middle_changes_nothing(
 UPGRADER = """
 import sys, sqlite3
 from pathlib import Path
-from daemon.store.store import schema as store_schema
+from daemon.store import schema as store_schema
 from daemon.store.opening import prepare
 
 slow = "WITH RECURSIVE n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 20000) "

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from daemon.store import snapshots as store_snapshots
 from daemon.store.records import SessionStart, StoreError
 from daemon.store.snapshots import DRIVES_BETWEEN_LARGE, snapshots, take_snapshot
 from daemon.store.store import Store
-from daemon.store.store import snapshots as store_snapshots
 
 START = SessionStart(driver="test", maf_table_revision=None, epoch=1, estimator="curve", settings={})
 
