@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -142,3 +144,25 @@ def test_what_cannot_be_copied_leaves_the_earlier_copy(
     assert "not a database of lowmaf" in complaint(capsys, 1, str(copy), "--database", str(path))
     assert copy.read_bytes() == before
     assert not (tmp_path / "copy.part").exists()
+
+
+def test_a_folder_that_is_closed_to_this_user_is_said_in_a_line(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As /etc/lowmaf and /var/lib/lowmaf are; root passes through any, so the closed door is a stand-in."""
+    closed = tmp_path / "closed"
+    stat = Path.stat
+
+    def guarded(self: Path, **options: bool) -> os.stat_result:
+        if closed in self.parents:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+        return stat(self, **options)
+
+    monkeypatch.setattr(Path, "stat", guarded)
+    copy = str(tmp_path / "copy")
+    monkeypatch.setattr(backup, "INSTALLED_CONFIG", closed / "lowmaf.toml")
+    for arguments in ([], ["--database", str(closed / "car.sqlite3")]):
+        assert "its folder is closed to you: try again with sudo" in complaint(capsys, 2, copy, *arguments)
+    assert main(["sessions", "list", "--database", str(closed / "car.sqlite3")]) == 2
+    assert main(["setup", "--yes", "--config", str(closed / "lowmaf.toml")]) == 2
+    assert capsys.readouterr().err.count("its folder is closed to you") == 2

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from daemon.config.config import load_config
 from daemon.errors import UsageError, WorkError
-from daemon.installed import INSTALLED_CONFIG
+from daemon.installed import INSTALLED_CONFIG, is_there
 from daemon.store.copying import put_in_place
 from daemon.store.opening import MAGIC, error_words
 from daemon.store.schema import APPLICATION_ID
@@ -79,11 +79,11 @@ def back_up(database: Path, copy: Path) -> None:
 def _database(options: argparse.Namespace) -> Path:
     if options.database is not None:
         database: Path = options.database
-    elif options.config is None and not INSTALLED_CONFIG.exists():
+    elif options.config is None and not is_there(INSTALLED_CONFIG):
         raise UsageError(f"--database or --config is needed: there is no {INSTALLED_CONFIG} here")
     else:
         database = load_config(options.config or INSTALLED_CONFIG, os.environ).storage.database
-    if not database.is_file():
+    if not (is_there(database) and database.is_file()):
         raise UsageError(f"{database}: there is no such database")
     return database.resolve()
 

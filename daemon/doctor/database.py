@@ -26,6 +26,9 @@ def database_findings(storage: StorageSettings) -> Iterator[Finding]:
         yield wrong("disk", f"there is no folder {database.parent}", "make it, or name another database")
         return
     yield from _disk(database.parent, storage.min_free_mb * 1e6)
+    if not os.access(database.parent, os.X_OK):
+        yield note("database", f"{database.parent} is closed to you", "sudo lowmaf doctor looks into it")
+        return
     if not database.exists():
         yield good("database", f"{database} will be made at the first start")
         return

@@ -15,7 +15,7 @@ from pathlib import Path
 from daemon.config.check import CheckedConfig, check_config
 from daemon.config.example import example_text
 from daemon.errors import UsageError, WorkError
-from daemon.installed import INSTALLED_CONFIG, INSTALLED_DATABASE
+from daemon.installed import INSTALLED_CONFIG, INSTALLED_DATABASE, is_there
 from daemon.setup.source import Source
 from daemon.store.copying import put_in_place
 
@@ -61,7 +61,7 @@ def check_writable(place: Path) -> None:
         UsageError: a folder, in no folder, or in one that is not writable.
     """
     folder = place.parent
-    if place.is_dir():
+    if is_there(place) and place.is_dir():
         raise UsageError(f"--config {place}: this is a folder, not a file")
     if not folder.is_dir():
         raise UsageError(f"--config {place}: there is no folder {folder}")

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import aiosqlite
 
+from daemon.installed import is_there
 from daemon.store.opening import error_words, lock_path, stored_text
 from daemon.store.reader import StoreReader
 from daemon.store.records import StoreError
@@ -23,8 +24,9 @@ def existing(path: Path) -> Path:
 
     Raises:
         StoreError: there is no such file.
+        UsageError: its folder is closed to this user.
     """
-    if not path.is_file():
+    if not (is_there(path) and path.is_file()):
         raise StoreError(f"{path}: there is no database")
     return path.resolve()
 
