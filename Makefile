@@ -49,6 +49,10 @@ check: $(VENV)/.dev  ## format, lint and types only
 bench: $(VENV)/.dev  ## measured figures beside their targets; one of them: ARGS=store
 	@$(BIN)/python tests/bench/run.py $(ARGS)
 
+.PHONY: docs
+docs: $(VENV)/.dev  ## write the reference in docs/reference anew from the code
+	@$(BIN)/python -m tools.reference
+
 # One version for every supported Python, where there is one: the same sums everywhere.
 RESOLVE := pip compile pyproject.toml --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--fork-strategy fewest --only-binary :all: \

@@ -1,7 +1,8 @@
-"""Takes docs/dashboard.png from the real program: ``python tools/screenshot.py``, about three minutes.
+"""Takes the documentation's pictures from the real program: ``python tools/screenshot.py``, three minutes.
 
 Starts ``lowmaf demo`` at twenty times real time, lets it learn, and photographs its page in a real
-Chromium, on a phone and on a desk, side by side in one picture.
+Chromium: docs/dashboard.png on a phone and on a desk, side by side, and each view on a phone in
+docs/pictures.
 """
 
 from __future__ import annotations
@@ -19,8 +20,21 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 PROJECT = Path(__file__).resolve().parents[1]
+DOCS = PROJECT / "docs"
 PHONE = {"width": 390, "height": 980}
 DESK = {"width": 1366, "height": 980}
+VIEWS = {
+    "drive": "Drive here next",
+    "table": "MAF",
+    "curve": "Correction",
+    "why": "counted",
+    "flash": "Copy",
+    "drives": "Drives",
+    "settings": "Source",
+}
+"""Views of the page, and a text that is there when they are."""
+LONGEST = 1200
+"""No picture of a view is higher than this, px: what is further down is more of the same."""
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -30,7 +44,8 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-MARGIN_S = 30
+SETTLE_MS = 1500
+MARGIN_S = 60
 """The car drives this much longer than it is waited for, so that it still drives in the picture."""
 
 
@@ -66,6 +81,23 @@ def photograph(browser: Browser, url: str, size: dict[str, int], scheme: str, dr
     return picture
 
 
+def photograph_views(browser: Browser, url: str, folder: Path) -> None:
+    """Every view on a phone, as far down as it goes, into ``folder``: small files, in the page's own size."""
+    folder.mkdir(exist_ok=True)
+    context = browser.new_context(viewport=PHONE, color_scheme="light")
+    page = context.new_page()
+    for view, text in VIEWS.items():
+        page.goto(f"{url}#{view}")
+        page.locator("#board").get_by_text(text).first.wait_for()
+        page.wait_for_timeout(SETTLE_MS)
+        height = min(page.evaluate("document.documentElement.scrollHeight"), LONGEST)
+        page.set_viewport_size({"width": PHONE["width"], "height": max(height, PHONE["height"])})
+        page.wait_for_timeout(SETTLE_MS)
+        page.screenshot(path=folder / f"{view}.png")
+        page.set_viewport_size(PHONE)
+    context.close()
+
+
 def side_by_side(browser: Browser, phone: bytes, desk: bytes) -> bytes:
     """Both pictures in one, composed by the browser itself."""
     page = browser.new_page(
@@ -82,11 +114,13 @@ def side_by_side(browser: Browser, phone: bytes, desk: bytes) -> bytes:
 
 def main() -> None:
     """Writes the picture."""
-    parser = argparse.ArgumentParser(description="Take docs/dashboard.png from a running demonstration.")
+    parser = argparse.ArgumentParser(
+        description="Take the documentation's pictures from a running demonstration."
+    )
     parser.add_argument(
         "--drive-seconds", type=int, default=150, help="real time to learn before it is taken"
     )
-    parser.add_argument("--output", type=Path, default=PROJECT / "docs" / "dashboard.png")
+    parser.add_argument("--docs", type=Path, default=DOCS, help="folder that the pictures are written to")
     options = parser.parse_args()
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
@@ -95,10 +129,11 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         desk = photograph(browser, url, DESK, "light", options.drive_seconds)
         phone = photograph(browser, url, PHONE, "dark", 2)
-        options.output.parent.mkdir(exist_ok=True)
-        options.output.write_bytes(side_by_side(browser, phone, desk))
+        options.docs.mkdir(exist_ok=True)
+        (options.docs / "dashboard.png").write_bytes(side_by_side(browser, phone, desk))
+        photograph_views(browser, url, options.docs / "pictures")
         browser.close()
-    print(f"wrote {options.output}")
+    print(f"wrote {options.docs / 'dashboard.png'} and {len(VIEWS)} views to {options.docs / 'pictures'}")
 
 
 if __name__ == "__main__":
