@@ -17,8 +17,12 @@ from uvicorn.server import ServerState
 
 from daemon.serving.connections import Connections
 from daemon.serving.limits import Refusal, client_of
+from daemon.serving.turns import Turns
 from web.event_stream import DirectListener
 from web.hot_paths import HotPaths, Opening
+
+HELD_BYTES = 65_536
+"""Of a request that waits for its turn, more than this is left with the client."""
 
 
 class FrontProtocol(asyncio.Protocol):
@@ -31,12 +35,14 @@ class FrontProtocol(asyncio.Protocol):
         "_client",
         "_config",
         "_connections",
+        "_held",
         "_hot_paths",
         "_inner",
         "_listener",
         "_refusal",
         "_refused",
         "_server_state",
+        "_turns",
         "transport",
     )
 
@@ -47,6 +53,7 @@ class FrontProtocol(asyncio.Protocol):
         app_state: dict[str, Any],
         connections: Connections,
         hot_paths: HotPaths | None,
+        turns: Turns,
     ) -> None:
         self.transport: asyncio.Transport
         self._config = config
@@ -54,6 +61,8 @@ class FrontProtocol(asyncio.Protocol):
         self._app_state = app_state
         self._connections = connections
         self._hot_paths = hot_paths
+        self._turns = turns
+        self._held: bytes | None = None
         self._inner: _Requests | None = None
         self._listener: DirectListener | None = None
         self._address = ""
@@ -83,10 +92,11 @@ class FrontProtocol(asyncio.Protocol):
             return  # whoever listens to the stream has nothing more to ask
         elif self._refusal is not None:
             self._refuse(self._refusal)
+        elif self._held is not None:
+            self._hold(self._held + data)
         elif self._blocked or not self._answered_at_once(data):
-            self._inner = inner = self._new_inner()
-            inner.data_received(data)
-            self._settle(inner)
+            self._hold(data)
+            self._turns.take(self._begin)
 
     def eof_received(self) -> None:
         if self._inner is not None:
@@ -114,6 +124,7 @@ class FrontProtocol(asyncio.Protocol):
         self._server_state.connections.discard(self)
         if self._listener is not None and self._hot_paths is not None:
             self._hot_paths.events.leave(self._listener)
+        self._held = None
         if self._inner is not None:
             self._inner.connection_lost(exc)
             self._inner = None
@@ -161,6 +172,24 @@ class FrontProtocol(asyncio.Protocol):
             self.transport.write(answer)
             self._connections.idles(self)
         return True
+
+    def _hold(self, data: bytes) -> None:
+        """Keeps what has come of a request until that may begin."""
+        self._held = data
+        self._connections.works(self)
+        if len(data) > HELD_BYTES:
+            self.transport.pause_reading()
+
+    def _begin(self) -> None:
+        """It is the turn of the request that waits, unless its client has left."""
+        data, self._held = self._held, None
+        if data is None:
+            return
+        if len(data) > HELD_BYTES:
+            self.transport.resume_reading()
+        self._inner = inner = self._new_inner()
+        inner.data_received(data)
+        self._settle(inner)
 
     def _new_inner(self) -> _Requests:
         inner = _Requests(self._config, self._server_state, self._app_state, self)
@@ -214,6 +243,7 @@ class _Requests(H11Protocol):
 
 def protocol_with(connections: Connections, hot_paths: HotPaths | None) -> type[asyncio.Protocol]:
     """An HTTP protocol for uvicorn that asks ``hot_paths`` first, where there are any."""
+    turns = Turns()
 
     class Front(FrontProtocol):
         __slots__ = ()
@@ -225,6 +255,6 @@ def protocol_with(connections: Connections, hot_paths: HotPaths | None) -> type[
             app_state: dict[str, Any],
             _loop: asyncio.AbstractEventLoop | None = None,
         ) -> None:
-            super().__init__(config, server_state, app_state, connections, hot_paths)
+            super().__init__(config, server_state, app_state, connections, hot_paths, turns)
 
     return Front
