@@ -133,10 +133,10 @@ def logs_of(names: Sequence[str]) -> list[Log]:
     return logs if len(logs) == 1 else [with_digest(log) for log in logs]
 
 
-def with_digest(log: Log) -> Log:
+def with_digest(log: Log, limits: LogLimits = DEFAULT_LIMITS) -> Log:
     """The log with the digest of its content, where it is a file that can be read."""
     is_file = isinstance(log.source, Path) and log.source.is_file()
-    return replace(log, digest=content_digest(log.source)) if is_file else log
+    return replace(log, digest=content_digest(log.source, limits)) if is_file else log
 
 
 def _log(name: str) -> Log:
@@ -164,24 +164,41 @@ def replay(
     bar: Progress = ProgressBar(sys.stderr, len(logs)) if progress is None else progress
     for log in logs:
         if log.digest is not None and log.digest in first_with:
-            copies.append(f"{log.name}: holds the same as {first_with[log.digest]}: counted once")
+            copies.append(copy_words(log.name, first_with[log.digest]))
             bar.next_log()
             continue
         before = pipeline.verdict_counts()
-        drive = _opened(log, pipeline, reading, keeper)
         try:
-            _feed(drive, log, pipeline, keeper, bar)
+            summaries.append(feed_log(log, pipeline, reading, keeper, bar))
         except LogUnreadableError as error:
             troubles.append(str(error))
         else:
-            summaries.append(drive.summary)
-            troubles += _nothing_counted(log.name, before, pipeline.verdict_counts())
+            troubles += nothing_counted(log.name, before, pipeline.verdict_counts())
             if log.digest is not None:
                 first_with[log.digest] = log.name
         bar.next_log()
     bar.clear()
     snapshot = pipeline.snapshot(pipeline.held_out() if summaries else None)
     return Replayed(snapshot, tuple(summaries), tuple(troubles), tuple(copies))
+
+
+def copy_words(name: str, first: str) -> str:
+    """That log ``name`` is left out because ``first`` holds the same, in one line."""
+    return f"{name}: holds the same as {first}: counted once"
+
+
+def feed_log(
+    log: Log, pipeline: Pipeline, reading: Reading, keeper: Keeper, progress: Progress
+) -> LogSummary:
+    """Feeds one log to its end.
+
+    Raises:
+        LogUnreadableError: it gives no table; what was read of it before that stays counted.
+        WorkError: it could not be read to its end because of the disk or the like.
+    """
+    drive = _opened(log, pipeline, reading, keeper)
+    _feed(drive, log, pipeline, keeper, progress)
+    return drive.summary
 
 
 def _opened(log: Log, pipeline: Pipeline, reading: Reading, keeper: Keeper) -> RecordedDrive:
@@ -195,6 +212,7 @@ def _opened(log: Log, pipeline: Pipeline, reading: Reading, keeper: Keeper) -> R
         channels=None if keeper.keeps_samples else used,
         maf_table=pipeline.table,
         signals=reading.signals,
+        limits=reading.limits,
     )
 
 
@@ -223,7 +241,7 @@ def _refuse_without_axis(name: str, batch: SampleBatch, pipeline: Pipeline) -> N
         raise LogUnreadableError(name, "it has g/s but no MAF voltage: needs --maf-table to find the cells")
 
 
-def _nothing_counted(name: str, before: Mapping[str, int], after: Mapping[str, int]) -> Iterator[str]:
+def nothing_counted(name: str, before: Mapping[str, int], after: Mapping[str, int]) -> Iterator[str]:
     """Why no sample of a log counted, where that is so."""
     counts = {verdict: after[verdict.label] - before[verdict.label] for verdict in Verdict}
     if counts.pop(Verdict.ACCEPTED):

@@ -7,6 +7,8 @@ the old one by more than drifting levels explain.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -24,12 +26,38 @@ SIGNIFICANT = 3.0
 """Median over cells of |difference| in standard errors. A step of 5 % gives 3.0 after five minutes."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """Equations of the last groups of blocks, oldest first, and how many blocks came after them."""
+
+    groups: tuple[Sequence[Reduced], ...] = ()
+    new_blocks: int = 0
+
+
 class ChangeWatch:
     """Compares each group of blocks with the groups before it."""
 
-    def __init__(self, solver: CurveSolver) -> None:
+    def __init__(self, solver: CurveSolver, seen: Seen | None = None) -> None:
+        """``seen`` is what another one had seen that this one goes on for."""
+        seen = Seen() if seen is None else seen
         self._solver = solver
-        self._groups: deque[list[Reduced]] = deque(maxlen=OLD_GROUPS)
+        self._groups: deque[Sequence[Reduced]] = deque(seen.groups, maxlen=OLD_GROUPS)
+        self._new_blocks = seen.new_blocks
+
+    def seen(self) -> Seen:
+        """What it has seen so far, as far as it matters for what follows."""
+        return Seen(tuple(self._groups), self._new_blocks)
+
+    def before_block(self, sums: CellSums) -> BlockKey | None:
+        """To be asked before each new block; looks for a change at every :data:`GROUP_BLOCKS`-th, else None.
+
+        ``sums`` hold at least the newest :data:`GROUP_BLOCKS` blocks before it, all complete.
+        """
+        if self._new_blocks < GROUP_BLOCKS:
+            self._new_blocks += 1
+            return None
+        self._new_blocks = 1
+        return self.changed(sums)
 
     def changed(self, sums: CellSums) -> BlockKey | None:
         """To be asked after every :data:`GROUP_BLOCKS` new blocks, with all sums so far.

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from lowmaf.cells import BlockView
+from lowmaf.cells import BLOCK_S, BlockKey, BlockView
 from lowmaf.maf_table import MafTable
 from lowmaf.samples import Floats
 from lowmaf.snapshot import CellState, DataWarning, SampleCounts
@@ -86,6 +86,13 @@ def curve_warnings(
             f"nothing is measured above {table.maf_v[top]:.2f} V: those cells stay as they are, and the "
             f"correction of {curve.correction_pct[top]:+.1f} % ends there in a step",
         )
+
+
+def change_warning(began: BlockKey, *, followed: bool) -> DataWarning:
+    """The air path changed where block ``began`` begins; ``followed``: learning began anew there."""
+    what = "learning began anew there" if followed else "replay the parts before and after it by themselves"
+    where = f"drive {began.drive}, {began.block * BLOCK_S / 60.0:.0f} min"
+    return DataWarning("change_detected", f"the trims changed for good at about {where}: {what}")
 
 
 def stream_warnings(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from lowmaf.cells import BLOCK_S, BlockKey, CellSums
-from lowmaf.change_detection import GROUP_BLOCKS, ChangeWatch
+from lowmaf.change_detection import ChangeWatch
 from lowmaf.estimate import Estimator, Evidence
 from lowmaf.levels import Reduced
 from lowmaf.maf_table import MafTable
@@ -25,7 +25,11 @@ class Learned:
     ``epoch`` counts from 1; of what was driven, blocks from ``epoch_start`` on count.
     """
 
-    def __init__(self, table: MafTable, settings: CurveSettings, estimator: Estimator) -> None:
+    def __init__(
+        self, table: MafTable, settings: CurveSettings, estimator: Estimator, *, only_sums: bool = False
+    ) -> None:
+        """``only_sums``: no look for changes, and all blocks are kept; others do the rest with them."""
+        self._only_sums = only_sums
         self.sums = CellSums(table.cells)
         self.epoch = 1
         self.epoch_start = BlockKey(0, 0)
@@ -36,7 +40,6 @@ class Learned:
         self._carried: list[Reduced] = []
         self._collapsed: dict[int, list[Reduced]] = {}
         self._watch = ChangeWatch(estimator.solver)
-        self._new_blocks = 0
         self._changed: set[BlockKey] = set()
 
     def add(self, key: BlockKey, sums: Integers) -> BlockKey | None:
@@ -46,10 +49,8 @@ class Learned:
         """
         began = None
         if key not in self.sums.blocks:
-            if self._estimator.name == "curve" and self._new_blocks == GROUP_BLOCKS:
-                self._new_blocks = 0
-                began = self._watch.changed(self.sums)
-            self._new_blocks += 1
+            if self._estimator.name == "curve" and not self._only_sums:
+                began = self._watch.before_block(self.sums)
             self.collapse_old()
         self.sums.add(key, sums)
         self._changed.add(key)
@@ -67,6 +68,14 @@ class Learned:
             if (key := BlockKey(drive, block)) >= self.epoch_start:
                 self.sums.add(key, sums)
         self.collapse_old()
+
+    def take_merged(self, total: Integers, equations: Sequence[Reduced]) -> None:
+        """Takes over what drives that were read elsewhere add up to: their sums and, in order, equations."""
+        sums = CellSums(self._table.cells)
+        sums.add(BlockKey(0, 0), total)
+        sums.collapse([BlockKey(0, 0)])
+        self.sums = self.sums + sums
+        self._collapsed.setdefault(0, []).extend(equations)
 
     def take_drive(self, other: Learned, drive: int) -> None:
         """Takes over what ``other`` has of a drive, with which of its blocks have changed."""
@@ -117,7 +126,7 @@ class Learned:
         Older ones go by stretch, so what they say of the table stays exactly as it was, also when a
         drive is left out. Blocks that were not yet taken by :meth:`take_changed` stay.
         """
-        if self._estimator.name != "curve" or self._has_window():
+        if self._estimator.name != "curve" or self._has_window() or self._only_sums:
             return
         while len(self.sums.blocks) > KEPT_BLOCKS:
             keys = sorted(self.sums.blocks)

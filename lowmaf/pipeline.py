@@ -5,16 +5,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from lowmaf.cells import BLOCK_S, BlockKey, CellSums
+from lowmaf.cells import BlockKey, CellSums
+from lowmaf.data_warnings import change_warning
 from lowmaf.estimate import Estimator
 from lowmaf.filters import Filters
 from lowmaf.judge import Judge, Judged
 from lowmaf.learned import Learned
+from lowmaf.levels import Reduced
 from lowmaf.maf_table import MafTable
+from lowmaf.merging import ExactSums, Merged
 from lowmaf.proposal import propose
 from lowmaf.samples import CHANNELS, Floats, SampleBatch
 from lowmaf.settings import CurveSettings
 from lowmaf.snapshot import DataWarning, HeldOut, SampleCounts, Snapshot
+from lowmaf.solve import CurveSolver
 from lowmaf.stream_statistics import StreamStatistics
 from lowmaf.typical_flow import typical_flow_gs
 from lowmaf.verdicts import Verdict
@@ -35,8 +39,12 @@ class Pipeline:
         filters: Filters | None = None,
         settings: CurveSettings | None = None,
         follow_changes: bool = False,
+        only_sums: bool = False,
     ) -> None:
         """``follow_changes`` starts a new epoch where the air path changed, instead of only warning.
+
+        ``only_sums`` is for a drive that will be merged with others (:mod:`lowmaf.merging`): all its
+        blocks are kept, and nobody looks for changes.
 
         Raises:
             ValueError: no such estimator.
@@ -48,7 +56,7 @@ class Pipeline:
         self._flow_gs = typical_flow_gs(table.maf_v) if table.flow_gs is None else table.flow_gs
         self._estimator = Estimator(estimator, table, self._flow_gs, self.settings)
         self._follow_changes = follow_changes
-        self.learned = Learned(table, self.settings, self._estimator)
+        self.learned = Learned(table, self.settings, self._estimator, only_sums=only_sums)
         self._verdict_counts = np.zeros(len(Verdict), dtype=np.int64)
         self._counts_before_drive = self._verdict_counts.copy()
         self._statistics = StreamStatistics()
@@ -62,6 +70,11 @@ class Pipeline:
     def estimator(self) -> str:
         """Name of the estimator, ``curve`` or ``nearest``."""
         return self._estimator.name
+
+    @property
+    def solver(self) -> CurveSolver:
+        """What solves for this table's axis."""
+        return self._estimator.solver
 
     @property
     def revision(self) -> int:
@@ -178,7 +191,37 @@ class Pipeline:
         self.locked = cells
         self._revision += 1
 
+    def exact_sums(self) -> ExactSums:
+        """Everything learned so far that adds up exactly with other drives'."""
+        return ExactSums(
+            self.learned.sums.total().sums[0], self._verdict_counts.copy(), self._statistics, self._revision
+        )
+
+    def equations(self) -> list[Reduced]:
+        """The equations of each stretch of driving, by drive, then by time; none for ``nearest``."""
+        return self._estimator.stretches(self.learned.sums, remember=False)
+
+    def take_merged(self, merged: Merged) -> None:
+        """Takes over drives that were read elsewhere, into a pipeline that has seen nothing yet."""
+        self.learned.take_merged(merged.exact.total, merged.equations)
+        self._verdict_counts = self._verdict_counts + merged.exact.verdict_counts
+        self._statistics = self._statistics + merged.exact.statistics
+        self._stream_warnings |= {warning.code: warning for warning in merged.warnings}
+        self._revision += merged.exact.revision
+        self._updated_s = merged.updated_s
+        self._judge = self._new_judge()
+
     # ---- what is shown
+
+    @property
+    def stream_warnings(self) -> tuple[DataWarning, ...]:
+        """What samples gave reason to warn of as they came, in that order."""
+        return tuple(self._stream_warnings.values())
+
+    @property
+    def updated_s(self) -> float:
+        """Time of the newest sample that has its final verdict, s; 0 before the first."""
+        return self._updated_s
 
     def verdict_counts(self) -> dict[str, int]:
         """Final verdicts so far, by label."""
@@ -261,16 +304,10 @@ class Pipeline:
         return judged
 
     def _air_path_changed(self, began: BlockKey) -> None:
-        where = f"drive {began.drive}, {began.block * BLOCK_S / 60.0:.0f} min"
         if self._follow_changes:
             self.learned.begin_epoch(began)
-            message = f"the trims changed for good at about {where}: learning began anew there"
-        else:
-            message = (
-                f"the trims changed for good at about {where}: replay the parts before and after it "
-                "by themselves"
-            )
-        self._stream_warnings["change_detected"] = DataWarning("change_detected", message)
+        warning = change_warning(began, followed=self._follow_changes)
+        self._stream_warnings[warning.code] = warning
 
     def _with_voltage(self, batch: SampleBatch) -> SampleBatch:
         """Where a source has flow but no voltage, the voltage at which the table gives that flow."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
@@ -50,6 +50,16 @@ class StreamStatistics:
     iat_high_c: float = np.nan
     highest: TrimExtreme = field(default_factory=lambda: TrimExtreme(-np.inf))
     lowest: TrimExtreme = field(default_factory=lambda: TrimExtreme(np.inf))
+
+    def __add__(self, other: StreamStatistics) -> StreamStatistics:
+        """Those of two drives together, the same in any order of adding."""
+        return StreamStatistics(
+            **{name: getattr(self, name) + getattr(other, name) for name in _COUNTED},
+            iat_low_c=float(np.fmin(self.iat_low_c, other.iat_low_c)),
+            iat_high_c=float(np.fmax(self.iat_high_c, other.iat_high_c)),
+            highest=_further(self.highest, other.highest, 1.0),
+            lowest=_further(self.lowest, other.lowest, -1.0),
+        )
 
     @property
     def interval_s(self) -> float:
@@ -118,6 +128,15 @@ class StreamStatistics:
         """Intake temperatures, °C, in any order; NaN where not measured."""
         self.iat_low_c = float(np.fmin.reduce(iat_c, initial=self.iat_low_c))
         self.iat_high_c = float(np.fmax.reduce(iat_c, initial=self.iat_high_c))
+
+
+_COUNTED = tuple(spec.name for spec in fields(StreamStatistics) if spec.type == "int")
+
+
+def _further(one: TrimExtreme, other: TrimExtreme, direction: float) -> TrimExtreme:
+    if one.stft_pct == other.stft_pct:
+        return TrimExtreme(one.stft_pct, one.samples_held + other.samples_held)
+    return max(one, other, key=lambda extreme: direction * extreme.stft_pct)
 
 
 def _extreme(
