@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 import httpx
 import pytest
@@ -92,7 +93,7 @@ async def test_a_crowd_leaves_other_work_its_turns_and_all_are_answered() -> Non
             assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
             writer.close()
         working.cancel()
-    steps = [later - earlier for earlier, later in zip(met, met[1:], strict=False)]
+    steps = [later - earlier for earlier, later in itertools.pairwise(met)]
     assert counts[0] == CROWD
     assert max(steps) <= 2 * AT_ONCE, "a turn may see those that began in the one before, and in itself"
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from web.analysis_desk import AnalysisDesk, AnalysisOrder, AnalysisStatus, RunOrder
 from web.analysis_events import AnalysisEventsResponse
+from web.direct_route import answer_directly
 from web.documents import encode_json
 from web.errors import ApiError
 from web.json_body import read_json_object
@@ -55,6 +56,8 @@ def add_analyses_routes(app: FastAPI, desk: AnalysisDesk) -> None:
         with service_errors_answered():
             ids = await desk.ask(order)
         return _json({"ids": ids}, 202)
+
+    answer_directly(app, ask)
 
     @app.get(
         "/api/v1/analyses", summary="The newest runs, newest first, without tables", response_class=Response

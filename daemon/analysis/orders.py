@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import secrets
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from daemon.analysis.records import Run
@@ -66,7 +67,15 @@ def _estimator(asked: RunOrder, defaults: Defaults) -> str:
 def _filters(asked: RunOrder, defaults: Defaults) -> Filters:
     if asked.filters is None:
         return Filters.none()
-    return defaults.filters.changed(f"{name}={_text(name, limit)}" for name, limit in asked.filters.items())
+    return _changed(
+        defaults.filters, tuple(f"{name}={_text(name, one)}" for name, one in asked.filters.items())
+    )
+
+
+@lru_cache(maxsize=64)
+def _changed(filters: Filters, pairs: tuple[str, ...]) -> Filters:
+    """Checking limits takes longer than all else of a run, and a crowd's are nearly all alike."""
+    return filters.changed(pairs)
 
 
 def _text(name: str, value: Any) -> str:

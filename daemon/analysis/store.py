@@ -60,6 +60,7 @@ class AnalysisStore:
         self._store = store
         self._new_runs: list[Run] = []
         self._keeping: asyncio.Task[None] | None = None
+        self._one_commit = asyncio.Lock()
         self._table: MafTable | None = None
 
     async def flush(self) -> None:
@@ -114,17 +115,17 @@ class AnalysisStore:
         await asyncio.shield(self._keeping)
 
     async def _keep_new_runs(self) -> None:
-        await asyncio.sleep(0.0)  # those who ask in this same turn of the loop come along
-        self._keeping = None
-        runs, self._new_runs = self._new_runs, []
-        for begin in range(0, len(runs), _RUNS_PER_STATEMENT):
-            self._write_runs(runs[begin : begin + _RUNS_PER_STATEMENT])
-        try:
-            await self._store.flush()
-        except StoreError:
-            for run in runs:  # what waits to be written is written one day, and must then come to nothing
-                self._store.write("DELETE FROM analyses WHERE id = ?", run.id)
-            raise
+        async with self._one_commit:  # those who ask before the last one is done come along
+            self._keeping = None
+            runs, self._new_runs = self._new_runs, []
+            for begin in range(0, len(runs), _RUNS_PER_STATEMENT):
+                self._write_runs(runs[begin : begin + _RUNS_PER_STATEMENT])
+            try:
+                await self._store.flush()
+            except StoreError:
+                for run in runs:  # what waits to be written is written one day, and must come to nothing
+                    self._store.write("DELETE FROM analyses WHERE id = ?", run.id)
+                raise
 
     def _write_runs(self, runs: Sequence[Run]) -> None:
         values = ", ".join([_RUN_VALUES] * len(runs))

@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from daemon.serving.limits import ConnectionCount, Refusal, WebLimits
+from daemon.serving.turns import Turns
 from web.security import RAW_SECURITY_HEADERS
 
 SWEEP_S = 0.5
@@ -38,6 +39,7 @@ class Connections:
     """
 
     def __init__(self, limits: WebLimits) -> None:
+        self.turns = Turns()
         self._limits = limits
         self._count = ConnectionCount(limits)
         self._now_s = time.monotonic()

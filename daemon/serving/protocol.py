@@ -17,7 +17,6 @@ from uvicorn.server import ServerState
 
 from daemon.serving.connections import Connections
 from daemon.serving.limits import Refusal, client_of
-from daemon.serving.turns import Turns
 from web.event_stream import DirectListener
 from web.hot_paths import HotPaths, Opening
 
@@ -42,7 +41,6 @@ class FrontProtocol(asyncio.Protocol):
         "_refusal",
         "_refused",
         "_server_state",
-        "_turns",
         "transport",
     )
 
@@ -53,7 +51,6 @@ class FrontProtocol(asyncio.Protocol):
         app_state: dict[str, Any],
         connections: Connections,
         hot_paths: HotPaths | None,
-        turns: Turns,
     ) -> None:
         self.transport: asyncio.Transport
         self._config = config
@@ -61,7 +58,6 @@ class FrontProtocol(asyncio.Protocol):
         self._app_state = app_state
         self._connections = connections
         self._hot_paths = hot_paths
-        self._turns = turns
         self._held: bytes | None = None
         self._inner: _Requests | None = None
         self._listener: DirectListener | None = None
@@ -96,7 +92,7 @@ class FrontProtocol(asyncio.Protocol):
             self._hold(self._held + data)
         elif self._blocked or not self._answered_at_once(data):
             self._hold(data)
-            self._turns.take(self._begin)
+            self._connections.turns.take(self._begin)
 
     def eof_received(self) -> None:
         if self._inner is not None:
@@ -243,7 +239,6 @@ class _Requests(H11Protocol):
 
 def protocol_with(connections: Connections, hot_paths: HotPaths | None) -> type[asyncio.Protocol]:
     """An HTTP protocol for uvicorn that asks ``hot_paths`` first, where there are any."""
-    turns = Turns()
 
     class Front(FrontProtocol):
         __slots__ = ()
@@ -255,6 +250,6 @@ def protocol_with(connections: Connections, hot_paths: HotPaths | None) -> type[
             app_state: dict[str, Any],
             _loop: asyncio.AbstractEventLoop | None = None,
         ) -> None:
-            super().__init__(config, server_state, app_state, connections, hot_paths, turns)
+            super().__init__(config, server_state, app_state, connections, hot_paths)
 
     return Front
