@@ -14,6 +14,7 @@ from daemon.output.progress import ProgressBar
 from drivers.dbc_signals import SignalMap
 from drivers.logs.content import content_digest
 from drivers.logs.errors import LogUnreadableError
+from drivers.logs.limits import DEFAULT_LIMITS, LogLimits
 from drivers.logs.opening import open_log
 from drivers.logs.recorded_drive import RecordedDrive
 from drivers.logs.summary import LogSummary
@@ -36,6 +37,7 @@ class Reading:
     require_flag: bool = False
     decimal_comma: bool = False
     signals: SignalMap | None = None
+    limits: LogLimits = DEFAULT_LIMITS
 
 
 @dataclass(frozen=True, slots=True)

@@ -245,6 +245,7 @@ def fuzz(name: str, cases: int) -> None:
         else:
             accepted += 1
         assert time.thread_time() - started_s < LONGEST_S, data
+    print(f"{name}: {cases} inputs, {accepted} accepted, none crashed or hung")
     assert accepted > 0
 
 

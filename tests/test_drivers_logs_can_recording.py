@@ -25,6 +25,7 @@ from drivers.can_port import BusPort
 from drivers.clock import WallClock
 from drivers.logs.can_sniff import CanFormat, can_format
 from drivers.logs.errors import LogUnreadableError
+from drivers.logs.limits import LogLimits
 from drivers.logs.opening import open_log
 from drivers.logs.peeked import peeked
 from drivers.obd_can import ObdCan
@@ -322,13 +323,12 @@ def test_a_packed_recording_that_ends_early_gives_what_came_before(ssm_drive, tm
     assert "the compressed data end early: what came before was read" in log.summary.warnings
 
 
-def test_a_recording_that_unpacks_to_too_much_is_refused(
-    ssm_drive, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("drivers.logs.can_frames.MAX_UNPACKED_BYTES", 10_000)
+def test_a_recording_that_unpacks_to_too_much_is_refused(ssm_drive, tmp_path: pathlib.Path) -> None:
     packed = tmp_path / "drive.log.gz"
     packed.write_bytes(gzip.compress(record(tmp_path / "drive.log", ssm_drive[1]).read_bytes()))
-    assert "it unpacks to more than 1e-05 GB" in refusal(packed)
+    log = open_log(packed, limits=LogLimits(unpacked_bytes=10_000))
+    with pytest.raises(LogUnreadableError, match=r"it unpacks to more than 0\.01 MB"):
+        list(log.batches())
 
 
 def test_mf4_is_read_where_its_package_is_installed(ssm_drive, tmp_path: pathlib.Path) -> None:

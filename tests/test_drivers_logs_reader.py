@@ -237,13 +237,14 @@ def test_a_column_that_is_another_channel_is_no_guess_and_a_car_without_a_maf_is
 
 
 def test_thousands_of_names_and_very_long_ones_are_refused_at_once() -> None:
-    many = ",".join(f"{i} MAF Voltge (V) and {i * i}" for i in range(20_000)) + "\n"
+    many = ",".join(f"{i} MAF Voltge (V) and {i * i}" for i in range(1000)) + "\n"
     long = ",".join("a fuel trim " * 400 + str(i) for i in range(40)) + "\n"
     for text in (many, long):
         started_s = time.process_time()
         assert "no column for" in refused(text + "1,2,3\n")
         assert "no column" in refused(text + "1,2,3\n", columns={"maf_v": "MAF Voltage" * 50})
         assert time.process_time() - started_s < 3.0
+    assert "it has 20000 columns, and at most 1000 are read" in refused("a," * 19_999 + "b\n1,2,3\n")
 
 
 @pytest.mark.parametrize(

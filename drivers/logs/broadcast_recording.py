@@ -15,6 +15,7 @@ from drivers.logs.can_frames import RecordedFrames
 from drivers.logs.can_sniff import CanFormat
 from drivers.logs.engine_watch import EngineWatch
 from drivers.logs.errors import LogUnreadableError
+from drivers.logs.limits import DEFAULT_LIMITS, LogLimits
 from drivers.logs.row_tally import RowTally
 from drivers.logs.summary import LogSummary
 from lowmaf.samples import SampleBatch
@@ -26,10 +27,16 @@ class BroadcastRecording:
     """One recording, read once in flat memory; see :class:`drivers.logs.recorded_drive.RecordedDrive`."""
 
     def __init__(
-        self, source: Path | BinaryIO, kind: CanFormat, signals: SignalMap, name: str | None = None
+        self,
+        source: Path | BinaryIO,
+        kind: CanFormat,
+        signals: SignalMap,
+        name: str | None = None,
+        *,
+        limits: LogLimits = DEFAULT_LIMITS,
     ) -> None:
         self.name = name or (source.name if isinstance(source, Path) else "stdin")
-        self._recorded = RecordedFrames(source, kind, self.name)
+        self._recorded = RecordedFrames(source, kind, self.name, limits)
         self._signals = signals
         self._samples = BroadcastSamples(signals, HoldRules())
         self._tally = RowTally()

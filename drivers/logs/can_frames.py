@@ -16,9 +16,9 @@ from can.io.generic import MessageReader
 
 from drivers.logs.can_sniff import CanFormat, is_plain
 from drivers.logs.errors import LogUnreadableError
+from drivers.logs.limits import DEFAULT_LIMITS, LogLimits
 from drivers.logs.text_source import TextSource
 
-MAX_UNPACKED_BYTES = 8_000_000_000
 _READERS = {
     CanFormat.CANDUMP: can.CanutilsLogReader,
     CanFormat.ASC: can.ASCReader,
@@ -39,11 +39,14 @@ class RecordedFrames:
     ``ended_early`` says that the recording is damaged, and that what came before was read.
     """
 
-    def __init__(self, source: Path | BinaryIO, kind: CanFormat, name: str) -> None:
+    def __init__(
+        self, source: Path | BinaryIO, kind: CanFormat, name: str, limits: LogLimits = DEFAULT_LIMITS
+    ) -> None:
         self.kind = kind
         self.ended_early = ""
         self._source = source
         self._name = name
+        self._limits = limits
         self._unpacked: IO[bytes] | None = None
 
     @contextmanager
@@ -73,26 +76,17 @@ class RecordedFrames:
         return Path(self._unpacked.name)
 
     def _spooled(self) -> IO[bytes]:
-        source = TextSource(self._source, self._name)
+        source = TextSource(self._source, self._name, limits=self._limits)
         spool = tempfile.NamedTemporaryFile(prefix="lowmaf-", suffix=".can")  # noqa: SIM115 - kept open
         try:
-            self._fill(spool, source)
+            for chunk in source.unpacked():
+                spool.write(chunk)
+            spool.flush()
         except BaseException:
             spool.close()
             raise
         self.ended_early = source.ended_early or ""
         return spool
-
-    def _fill(self, spool: IO[bytes], source: TextSource) -> None:
-        size = 0
-        for chunk in source.unpacked():
-            size += len(chunk)
-            if size > MAX_UNPACKED_BYTES:
-                raise LogUnreadableError(
-                    self._name, f"it unpacks to more than {MAX_UNPACKED_BYTES / 1e9:.3g} GB"
-                )
-            spool.write(chunk)
-        spool.flush()
 
     def _opened(self, path: Path) -> MessageReader:
         try:

@@ -14,6 +14,7 @@ from drivers.logs.can_sniff import CanFormat
 from drivers.logs.diagnostic_traffic import DiagnosticTraffic
 from drivers.logs.engine_watch import EngineWatch
 from drivers.logs.errors import LogUnreadableError
+from drivers.logs.limits import DEFAULT_LIMITS, LogLimits
 from drivers.logs.row_tally import RowTally
 from drivers.logs.summary import LogSummary
 from drivers.logs.traffic_samples import Row, Samples, Survey, first_that_gives_samples
@@ -29,10 +30,16 @@ class CanRecording:
     """
 
     def __init__(
-        self, source: Path | BinaryIO, kind: CanFormat, name: str | None = None, *, require_flag: bool = False
+        self,
+        source: Path | BinaryIO,
+        kind: CanFormat,
+        name: str | None = None,
+        *,
+        require_flag: bool = False,
+        limits: LogLimits = DEFAULT_LIMITS,
     ) -> None:
         self.name = name or (source.name if isinstance(source, Path) else "stdin")
-        self._recorded = RecordedFrames(source, kind, self.name)
+        self._recorded = RecordedFrames(source, kind, self.name, limits)
         self._require_flag = require_flag
         self._traffic = DiagnosticTraffic()
         self._samples: Samples | None = None

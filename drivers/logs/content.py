@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from drivers.logs.errors import LogUnreadableError
+from drivers.logs.limits import DEFAULT_LIMITS, LogLimits
 from drivers.logs.line_grid import FRONT
 from drivers.logs.text_source import READ_BYTES, TextSource
 
 
-def content_digest(source: Path | BinaryIO) -> str | None:
+def content_digest(source: Path | BinaryIO, limits: LogLimits = DEFAULT_LIMITS) -> str | None:
     """SHA-256, in hex, of what a log holds; None where it cannot be read.
 
     A text counts as it is read, whatever its encoding and line ends and whether it is packed; anything
@@ -19,7 +20,7 @@ def content_digest(source: Path | BinaryIO) -> str | None:
     """
     found = hashlib.sha256()
     try:
-        for block in TextSource(source, "").blocks():
+        for block in TextSource(source, "", limits=limits).blocks():
             found.update(memoryview(block)[len(FRONT) :])
     except LogUnreadableError:
         return _digest_of_bytes(source) if isinstance(source, Path) else None

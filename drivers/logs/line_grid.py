@@ -48,6 +48,10 @@ class LineGrid:
     def __len__(self) -> int:
         return int(self._ends.size) - 1
 
+    def line_lengths(self) -> Offsets:
+        """Bytes of each line (n,) without its end."""
+        return np.diff(self._ends) - 1
+
     def begins_with_letters(self) -> bool:
         """Whether any line may begin with a letter: what a line of column names does."""
         return self.quoted or self._spaced or bool((self.text[self._ends[:-1] + 1] > ord("9")).any())

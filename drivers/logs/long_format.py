@@ -29,6 +29,8 @@ class LongFormat:
         head: the beginning of the log, whole lines with their line of names; the channels are those met
             there, so one that appears for the first time after it is not read.
         separator: what separates the fields of a line.
+
+    ``names`` are those of the channels.
     """
 
     def __init__(self, head: bytes, separator: str) -> None:
@@ -41,11 +43,11 @@ class LongFormat:
             fields = self._fields(line)
             if fields is not None:
                 units.setdefault(fields[1], fields[3])
-        self._names = [name for name in units if name]
-        texts = [f"{name} ({units[name]})" if units[name] else name for name in self._names]
+        self.names = [name for name in units if name]
+        texts = [f"{name} ({units[name]})" if units[name] else name for name in self.names]
         found = candidates([header_of(text) for text in texts], {})
         paced = [found[role][0].index for role in _PACE if role in found]
-        self._pace = self._names[paced[0]] if paced else ""
+        self._pace = self.names[paced[0]] if paced else ""
         self._line_of_names = _SEPARATOR.join(("SECONDS", *(text.replace(_SEPARATOR, " ") for text in texts)))
 
     def blocks(self, blocks: Iterator[bytes]) -> Iterator[bytes]:
@@ -67,7 +69,7 @@ class LongFormat:
         at_s = seconds + DAY_S * self._midnights
         self._values[name] = (at_s, value)
         if name == self._pace:
-            held = (self._values.get(other, (-DAY_S, "")) for other in self._names)
+            held = (self._values.get(other, (-DAY_S, "")) for other in self.names)
             cells = (value if at_s - then <= HELD_S else "" for then, value in held)
             yield _SEPARATOR.join((repr(at_s), *cells)) + "\n"
 

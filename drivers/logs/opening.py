@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 
 from drivers.logs.can_sniff import can_format
 from drivers.logs.finer_volts import FinerVolts
+from drivers.logs.limits import DEFAULT_LIMITS, LogLimits
 from drivers.logs.peeked import peeked
 from drivers.logs.reader import LogReader
 from drivers.logs.recorded_drive import RecordedDrive
@@ -29,6 +30,7 @@ def open_log(
     channels: Collection[str] | None = None,
     maf_table: MafTable | None = None,
     signals: SignalMap | None = None,
+    limits: LogLimits = DEFAULT_LIMITS,
 ) -> RecordedDrive:
     """A recorded drive; the arguments are those of :class:`LogReader`. Nothing is read yet but its start.
 
@@ -45,10 +47,12 @@ def open_log(
     drive: RecordedDrive
     if kind is not None and signals is not None:
         module = importlib.import_module("drivers.logs.broadcast_recording")
-        drive = cast(RecordedDrive, module.BroadcastRecording(source, kind, signals, name))
+        drive = cast(RecordedDrive, module.BroadcastRecording(source, kind, signals, name, limits=limits))
     elif kind is not None:
         module = importlib.import_module("drivers.logs.can_recording")
-        drive = cast(RecordedDrive, module.CanRecording(source, kind, name, require_flag=require_flag))
+        drive = cast(
+            RecordedDrive, module.CanRecording(source, kind, name, require_flag=require_flag, limits=limits)
+        )
     else:
         drive = LogReader(
             source,
@@ -57,6 +61,7 @@ def open_log(
             require_flag=require_flag,
             decimal_comma=decimal_comma,
             channels=channels,
+            limits=limits,
         )
     if maf_table is None or maf_table.flow_gs is None:
         return drive

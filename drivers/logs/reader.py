@@ -12,9 +12,10 @@ from drivers.logs.engine_watch import EngineWatch
 from drivers.logs.errors import LogUnreadableError
 from drivers.logs.fuel_loop import LoopCoding
 from drivers.logs.layout import LayoutError, LogLayout
+from drivers.logs.limits import DEFAULT_LIMITS, LogLimits
 from drivers.logs.line_grid import FRONT
 from drivers.logs.long_format import LongFormat
-from drivers.logs.recognition import RecognisedLog, long_separator, recognise_log
+from drivers.logs.recognition import RecognisedLog, long_separator, recognise_log, refuse_names
 from drivers.logs.sampling import Sampler
 from drivers.logs.summary import LogSummary, counted
 from drivers.logs.text_source import READ_BYTES, TextSource
@@ -35,6 +36,7 @@ class LogReader:
         decimal_comma: True or False where it should not be found from the values.
         channels: what is wanted; other columns are recognised but not read. None: everything.
         read_bytes: how much is read at once; the samples do not depend on it.
+        limits: how much is read at all.
     """
 
     def __init__(
@@ -47,13 +49,15 @@ class LogReader:
         decimal_comma: bool | None = None,
         channels: Collection[str] | None = None,
         read_bytes: int = READ_BYTES,
+        limits: LogLimits = DEFAULT_LIMITS,
     ) -> None:
         self.name = name or (source.name if isinstance(source, Path) else "stdin")
-        self._text = TextSource(source, self.name, read_bytes)
+        self._text = TextSource(source, self.name, read_bytes, limits)
         self._asked = dict(columns or {})
         self._require_flag = require_flag
         self._decimal_comma = decimal_comma
         self._wanted = channels
+        self._limits = limits
         self._format = ""
         self._encoding = ""
         self._sampler: Sampler | None = None
@@ -96,7 +100,7 @@ class LogReader:
 
         Raises:
             LogUnreadableError: a log that cannot give a table; the reason in one line. Nothing was
-                yielded then, unless its engine stood still for very long first.
+                yielded then, unless its engine stood still for very long first, or it goes beyond a limit.
         """
         watch = EngineWatch()
         yield from watch.running(self._samples())
@@ -114,22 +118,43 @@ class LogReader:
         long = long_separator(head)
         if long is not None:
             first = head if len(head) <= HEAD_BYTES else head[: head.rfind(b"\n", 0, HEAD_BYTES) + 1]
-            blocks = LongFormat(first, long).blocks(chain((FRONT + head,), blocks))
+            blocks = self._columns_of(LongFormat(first, long)).blocks(chain((FRONT + head,), blocks))
             head = _head_of(blocks)
         recognised = self._recognised = self._recognise(head, "" if long is None else "car-scanner")
         self._first_layout, self._sampler = recognised.layout, Sampler(recognised.layout, self._wanted)
         for block in chain((recognised.body,), blocks):
             for rows in recognised.rows(block, self._sampler.columns(recognised.layout)):
                 batch = self._sampler.take(rows, recognised.layout)
+                if self._sampler.rows > self._limits.rows:
+                    raise LogUnreadableError(
+                        self.name,
+                        f"it has more than {self._limits.rows} rows, the most that is read "
+                        "([limits] log_rows)",
+                    )
                 if batch is not None:
                     yield batch
         last = self._sampler.finish()
         if last is not None:
             yield last
 
+    def _columns_of(self, log: LongFormat) -> LongFormat:
+        """A log with one value per row, whose rows are written out with all of its columns."""
+        try:
+            refuse_names(log.names, self._limits)
+        except LayoutError as error:
+            raise LogUnreadableError(self.name, str(error)) from error
+        return log
+
     def _recognise(self, head: bytes, long_name: str) -> RecognisedLog:
         try:
-            recognised = recognise_log(head, HEAD_BYTES, self._asked, self._decimal_comma, long_name)
+            recognised = recognise_log(
+                head,
+                HEAD_BYTES,
+                self._asked,
+                self._decimal_comma,
+                long_name=long_name,
+                limits=self._limits,
+            )
         except (LayoutError, ColumnError) as error:
             raise LogUnreadableError(self.name, str(error)) from error
         if self._require_flag and recognised.layout.coding is LoopCoding.NONE:

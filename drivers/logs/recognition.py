@@ -13,6 +13,7 @@ from drivers.logs.aliases import ROLES, TIME
 from drivers.logs.dialect import SEPARATORS, Dialect, recognise
 from drivers.logs.formats import REFUSALS, format_name
 from drivers.logs.layout import LayoutError, LogLayout, continued, layout_of
+from drivers.logs.limits import DEFAULT_LIMITS, LogLimits
 from drivers.logs.line_grid import FRONT, cells_of, decoded
 from drivers.logs.rows import Rows, grid_of, rows_in, rows_of
 from lowmaf.samples import Floats
@@ -31,8 +32,18 @@ class RecognisedLog:
     ``is_utf8`` whether all of the head is UTF-8.
     """
 
-    def __init__(self, name: str, dialect: Dialect, layout: LogLayout, body: bytes, is_utf8: bool) -> None:
+    def __init__(
+        self,
+        name: str,
+        dialect: Dialect,
+        layout: LogLayout,
+        body: bytes,
+        *,
+        is_utf8: bool,
+        limits: LogLimits,
+    ) -> None:
         self.is_utf8 = is_utf8
+        self._limits = limits
         self.format = name
         self.dialect = dialect
         self.layout = layout
@@ -55,16 +66,19 @@ class RecognisedLog:
         """
         grid = grid_of(block, self.dialect, columns)
         if not grid.begins_with_letters() or self._again.search(block, len(FRONT)) is None:
-            yield rows_in(grid, self.dialect)
+            yield rows_in(grid, self.dialect, self._limits.field_bytes)
             return
         for part in self._parts(block):
-            yield rows_of(FRONT + part, self.dialect)
+            yield rows_of(FRONT + part, self.dialect, self._limits.field_bytes)
 
     def _parts(self, block: bytes) -> Iterator[bytes]:
         """The block without what is before it, in parts that share one line of names."""
         begin = len(FRONT)
         for found in self._again.finditer(block, len(FRONT)):
-            again = recognise([found.group().strip()], self.dialect.decimal_comma)
+            line = found.group().strip()
+            if line.count(self.dialect.separator.encode()) >= self._limits.columns:
+                continue
+            again = recognise([line], self.dialect.decimal_comma)
             if again is None or again.separator != self.dialect.separator or not again.known_names:
                 continue
             if found.start() > begin:
@@ -104,14 +118,16 @@ def recognise_log(
     head_bytes: int,
     asked: Mapping[str, str],
     decimal_comma: bool | None,
+    *,
     long_name: str = "",
+    limits: LogLimits = DEFAULT_LIMITS,
 ) -> RecognisedLog:
     """Recognises a log from the first ``head_bytes`` of ``head``, which holds whole lines.
 
     ``long_name`` is the format where the log had one value per row and was turned into columns.
 
     Raises:
-        LayoutError: it is no log, or one that cannot give a table; says why.
+        LayoutError: it is no log, one that cannot give a table, or beyond the limits; says why.
         ColumnError: a column that the user named does not exist.
     """
     if not head or head.isspace():
@@ -121,9 +137,10 @@ def recognise_log(
     dialect = recognise(lines, decimal_comma, tuple(asked.values()))
     if dialect is None:
         raise LayoutError(f"no line names columns: the file begins with {decoded(head[:60].strip())!r}")
+    refuse_names([header.text for header in dialect.headers], limits)
     at = sum(len(line) + 1 for line in lines[: dialect.data_line])
     first_rows = b"\n".join(lines[dialect.data_line : dialect.data_line + HEAD_ROWS])
-    rows = rows_of(FRONT + first_rows + b"\n", dialect)
+    rows = rows_of(FRONT + first_rows + b"\n", dialect, limits.field_bytes)
 
     @cache
     def values(index: int) -> Floats:
@@ -139,7 +156,21 @@ def recognise_log(
     if sum(rows.unusable.values()) >= MISFITS_PER_ROW * len(rows):
         _refuse_rows(dialect, lines)
     body = b"".join((FRONT, memoryview(head)[at:]))
-    return RecognisedLog(name, dialect, layout, body, _is_utf8(looked_at))
+    return RecognisedLog(name, dialect, layout, body, is_utf8=_is_utf8(looked_at), limits=limits)
+
+
+def refuse_names(names: Sequence[str], limits: LogLimits) -> None:
+    """Raises :class:`LayoutError` where there are too many names of columns, or one is too long."""
+    if len(names) > limits.columns:
+        raise LayoutError(
+            f"it has {len(names)} columns, and at most {limits.columns} are read ([limits] log_columns)"
+        )
+    longest = max(map(len, names), default=0)
+    if longest > limits.field_bytes:
+        raise LayoutError(
+            f"the name of a column has {longest} characters, and a field may have {limits.field_bytes} "
+            "([limits] log_field_kb)"
+        )
 
 
 def _is_utf8(text: bytes) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from drivers.logs.dialect import Dialect
+from drivers.logs.limits import DEFAULT_LIMITS
 from drivers.logs.line_grid import LineGrid, decoded
 from drivers.logs.number_parser import Mask, Numbers, Offsets
 from drivers.logs.time_column import clock_stamp
@@ -116,9 +117,9 @@ class Rows:
             yield row, field if cells is None else cells[index]
 
 
-def rows_of(block: bytes, dialect: Dialect) -> Rows:
+def rows_of(block: bytes, dialect: Dialect, longest_field: int = DEFAULT_LIMITS.field_bytes) -> Rows:
     """The data rows of a block that begins with :data:`drivers.logs.line_grid.FRONT`."""
-    return rows_in(grid_of(block, dialect), dialect)
+    return rows_in(grid_of(block, dialect), dialect, longest_field)
 
 
 def grid_of(block: bytes, dialect: Dialect, columns: Collection[int] = ()) -> LineGrid:
@@ -127,20 +128,25 @@ def grid_of(block: bytes, dialect: Dialect, columns: Collection[int] = ()) -> Li
     return LineGrid(text, dialect.separator, columns)
 
 
-def rows_in(grid: LineGrid, dialect: Dialect) -> Rows:
-    """The data rows of a grid; a row has as many fields as there are names, beyond those only empty ones."""
+def rows_in(grid: LineGrid, dialect: Dialect, longest_field: int = DEFAULT_LIMITS.field_bytes) -> Rows:
+    """The data rows of a grid; a row has as many fields as there are names, beyond those only empty ones.
+
+    A row that has a field of more than ``longest_field`` bytes is none.
+    """
     expected = len(dialect.headers)
-    if grid.uniform == expected and not grid.quoted:
+    lengths = grid.line_lengths()
+    short = lengths <= longest_field
+    if grid.uniform == expected and not grid.quoted and short.all():
         return Rows(grid, None, {}, Counter())
-    kept = (grid.field_counts() == expected) & ~grid.quoted_lines()
+    kept = (grid.field_counts() == expected) & ~grid.quoted_lines() & short
     irregular: dict[int, list[bytes]] = {}
     unusable: Counter[str] = Counter()
-    for line in np.flatnonzero(~kept).tolist():
+    for line in np.flatnonzero(~kept & (lengths > 0)).tolist():
         content = grid.line(line)
         if not content.strip():
             continue
         cells = dialect.cells(content)
-        if reason := _unusable(cells, expected):
+        if reason := _unusable(cells, expected, longest_field):
             unusable[reason] += 1
             continue
         kept[line] = True
@@ -148,9 +154,11 @@ def rows_in(grid: LineGrid, dialect: Dialect) -> Rows:
     return Rows(grid, np.flatnonzero(kept).astype(np.int64), irregular, unusable)
 
 
-def _unusable(cells: Sequence[str], expected: int) -> str | None:
+def _unusable(cells: Sequence[str], expected: int, longest_field: int) -> str | None:
     if len(cells) < expected:
         return "fewer fields than column names"
     if any(cells[expected:]):
         return "more fields than column names"
+    if max(map(len, cells)) > longest_field:
+        return f"a field longer than {longest_field} bytes ([limits] log_field_kb)"
     return None

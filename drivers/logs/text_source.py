@@ -17,9 +17,9 @@ from typing import BinaryIO
 import numpy as np
 
 from drivers.logs.errors import LogUnreadableError
+from drivers.logs.limits import DEFAULT_LIMITS, LogLimits
 from drivers.logs.line_grid import FRONT
 
-MAX_LINE_BYTES = 1_000_000
 READ_BYTES = 3 << 18
 """Less has more calls per byte, more has its numbers no longer in the processor's cache."""
 
@@ -45,7 +45,13 @@ class TextSource:
     counts what was taken from the file, compressed or not; ``bytes_total`` is None for a stream.
     """
 
-    def __init__(self, source: Path | BinaryIO, name: str, read_bytes: int = READ_BYTES) -> None:
+    def __init__(
+        self,
+        source: Path | BinaryIO,
+        name: str,
+        read_bytes: int = READ_BYTES,
+        limits: LogLimits = DEFAULT_LIMITS,
+    ) -> None:
         self.name = name
         self.encoding = "utf-8"
         self.ended_early: str | None = None
@@ -53,12 +59,14 @@ class TextSource:
         self.bytes_total: int | None = None
         self._source = source
         self._read_bytes = read_bytes
+        self._limits = limits
 
     def blocks(self) -> Iterator[bytes]:
         """Blocks of whole lines, :data:`FRONT` before them; CRLF, CR CR LF and CR become LF.
 
         Raises:
-            LogUnreadableError: the file cannot be opened, is no text, or has a line without end.
+            LogUnreadableError: the file cannot be opened, is no text, has a line without end, or unpacks
+                to more than is allowed.
         """
         _keep_freed_memory()
         with ExitStack() as opened:
@@ -75,16 +83,24 @@ class TextSource:
             end = chunk.rfind(b"\n") + 1
             if end:
                 view = memoryview(chunk)
-                yield b"".join((FRONT, carry, view[:end]))
+                block = b"".join((FRONT, carry, view[:end]))
+                if len(block) > self._limits.line_bytes + len(FRONT):
+                    self._refuse_line(_longest_line(block))
+                yield block
                 carry = bytes(view[end:])
             else:
                 carry += chunk
-            if len(carry) > MAX_LINE_BYTES:
-                raise LogUnreadableError(
-                    self.name, f"no line end within {MAX_LINE_BYTES} bytes: this is no text log"
-                )
+            self._refuse_line(len(carry))
         if carry:
             yield b"".join((FRONT, carry, b"\n"))
+
+    def _refuse_line(self, size: int) -> None:
+        if size > self._limits.line_bytes:
+            raise LogUnreadableError(
+                self.name,
+                f"no line end within {self._limits.line_bytes} bytes: this is no text log "
+                "([limits] log_line_kb)",
+            )
 
     @staticmethod
     def _unified_line_ends(chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -145,10 +161,23 @@ class TextSource:
         start = stream.read(4)
         self.bytes_read += len(start)
         if start.startswith(_ZIP):
-            yield from self._unzipped(stream, opened)
+            yield from self._bounded(self._unzipped(stream, opened))
             return
         chunks = self._raw(start, stream)
-        yield from self._inflated(chunks) if start.startswith(_GZIP) else chunks
+        yield from self._bounded(self._inflated(chunks)) if start.startswith(_GZIP) else chunks
+
+    def _bounded(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """What is unpacked, as far as that is allowed: a few bytes may unpack to as many as they like."""
+        left = self._limits.unpacked_bytes
+        for chunk in chunks:
+            left -= len(chunk)
+            if left < 0:
+                raise LogUnreadableError(
+                    self.name,
+                    f"it unpacks to more than {self._limits.unpacked_bytes / 1e6:g} MB "
+                    "([limits] log_unpacked_mb)",
+                )
+            yield chunk
 
     def _inflated(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
         """Gzip, of one or several members; what comes before a damage is kept."""
@@ -221,6 +250,11 @@ class TextSource:
             self.bytes_read = self.bytes_total or self.bytes_read
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
             raise LogUnreadableError(self.name, f"the zip archive cannot be read: {error}") from error
+
+
+def _longest_line(block: bytes) -> int:
+    ends = np.flatnonzero(np.frombuffer(block, dtype=np.uint8) == ord("\n"))
+    return int(np.diff(ends).max()) - 1
 
 
 def _keep_freed_memory() -> None:
