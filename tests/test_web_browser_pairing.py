@@ -20,8 +20,7 @@ from daemon.store.store import Store
 from web.access import AccessSettings
 from web.app import create_app
 from web.device_shelf import DeviceKind
-from web.devices_routes import pairing_link
-from web.pairing import Pairing
+from web.pairing import Pairing, pairing_link
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 

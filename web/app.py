@@ -23,7 +23,8 @@ from web.device_shelf import DeviceShelf
 from web.devices_routes import add_devices_routes
 from web.diagnosis_routes import add_diagnosis_route
 from web.documents import encode_json, recent_verdicts_document, status_document
-from web.errors import ApiError, error_response, install_error_handlers, is_stream
+from web.error_handlers import install_error_handlers
+from web.errors import ApiError, error_response, is_stream
 from web.event_stream import EventStream, EventStreamResponse
 from web.hot_paths import HotPaths
 from web.ingest_desk import IngestDesk

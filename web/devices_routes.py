@@ -14,7 +14,7 @@ from web.device_shelf import LONGEST_NAME, Device, DeviceKind, DeviceShelf
 from web.documents import encode_json
 from web.errors import ApiError
 from web.json_body import read_json_object
-from web.pairing import Invitation, Pairing
+from web.pairing import Invitation, Pairing, pairing_link
 from web.service_errors import service_errors_answered
 
 BODY_LIMIT = 4096
@@ -106,11 +106,6 @@ def device_document(device: Device) -> dict[str, Any]:
         "added_wall_s": device.added_wall_s,
         "last_used_wall_s": device.last_used_wall_s,
     }
-
-
-def pairing_link(origin: str, link_secret: str) -> str:
-    """The address that pairs the phone that opens it. What follows ``#`` is not sent with the request."""
-    return f"{origin}/#settings/{link_secret}"
 
 
 async def _presented(request: Request) -> tuple[str, str]:

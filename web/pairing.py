@@ -92,3 +92,8 @@ class Pairing:
                     f"{self.valid_s / 60.0:.3g} min. On the machine in the car, lowmaf pair makes a new one"
                 )
         self._until_s = self._clock()
+
+
+def pairing_link(origin: str, link_secret: str) -> str:
+    """The address that pairs the phone that opens it. What follows ``#`` is not sent with the request."""
+    return f"{origin}/#settings/{link_secret}"

@@ -9,7 +9,7 @@ from daemon.daemon_client import ask_daemon
 from daemon.serving.own_addresses import is_listening, own_addresses
 from daemon.serving.pairing_notice import phone_origins, qr_text
 from web.access import DEVICES_PATH
-from web.devices_routes import pairing_link
+from web.pairing import pairing_link
 
 ADDRESS = "http://127.0.0.1:8000/"
 

@@ -10,8 +10,7 @@ from urllib.parse import urlsplit
 
 from daemon.serving.own_addresses import own_addresses
 from web.device_shelf import DeviceShelf
-from web.devices_routes import pairing_link
-from web.pairing import Pairing
+from web.pairing import Pairing, pairing_link
 
 
 def invite_first_device(
