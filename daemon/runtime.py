@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from daemon.analysis.log_sessions import LogSessions
 from daemon.analysis.orders import Defaults
 from daemon.analysis.service import AnalysisService
 from daemon.analysis.settings import AnalysisSettings
@@ -21,8 +22,8 @@ from daemon.drives.drive_review import HubReview
 from daemon.drives.earlier_drives import carry_on, relearn, resumable, resume
 from daemon.drives.kept_sessions import KeptSessions
 from daemon.errors import WorkError
-from daemon.ingest.ingest import DRIVER as INGEST
 from daemon.ingest.ingest import Ingestion
+from daemon.ingest.session_writer import INGEST, UPLOAD, SessionWriter
 from daemon.live.clock_watch import ClockWatch
 from daemon.live.held_out_watch import watch_held_out
 from daemon.live.hub import Hub, HubSettings
@@ -132,26 +133,33 @@ async def _run(plan: Plan) -> None:
             devices = await KeptDevices.load(store, max_devices=plan.access.max_devices)
             pairing = Pairing(plan.access.code_valid_s, time.monotonic)
             messages = RecentMessages()
-            ingestion = Ingestion(
-                store, lambda: hub.session_start(INGEST), min_free_bytes=plan.min_free_bytes
+            writer = SessionWriter(store, min_free_bytes=plan.min_free_bytes)
+            await writer.restore()
+            sessions = KeptSessions(
+                store,
+                lambda session: session.id == hub.session(),
+                lambda: relearn(hub, store),
+                plan.estimator,
             )
-            await ingestion.restore()
             app = create_app(
                 hub,
                 version=version("lowmaf"),
                 host_names=plan.host_names,
                 openej_origins=plan.openej_origins,
-                sessions=KeptSessions(
-                    store,
-                    lambda session: session.id == hub.session(),
-                    lambda: relearn(hub, store),
-                    plan.estimator,
-                ),
+                sessions=sessions,
                 review=review,
                 logs=analysis.uploads,
+                log_sessions=LogSessions(
+                    analysis.uploads,
+                    store,
+                    writer,
+                    sessions,
+                    lambda: hub.session_start(UPLOAD),
+                    limit_s=plan.analyses.limit_s,
+                ),
                 analyses=analysis.analyses,
                 results=KeptResults(store, max_results=plan.max_results),
-                ingest=ingestion,
+                ingest=Ingestion(writer, lambda: hub.session_start(INGEST)),
                 access=plan.access.settings,
                 pairing=(devices, pairing),
                 diagnose=Diagnosis(hub, review, devices, messages, plan.configuration),

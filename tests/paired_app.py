@@ -77,6 +77,7 @@ async def paired_app(folder: Path, settings: AccessSettings | None = None) -> As
             sessions=FakeShelf(),
             review=FakeReview(board),
             logs=cast("Any", NobodyHome()),
+            log_sessions=cast("Any", NobodyHome()),
             analyses=cast("Any", NobodyHome()),
             access=settings,
             pairing=(devices, pairing),

@@ -21,9 +21,10 @@ from test_daemon_live_hub import settings as hub_settings
 from daemon.drives.kept_sessions import KeptSessions
 from daemon.ingest import ingest as ingest_module
 from daemon.ingest.fields import RecordLayouts
-from daemon.ingest.ingest import DRIVER, Ingestion
+from daemon.ingest.ingest import Ingestion
 from daemon.ingest.lines import LONGEST_LINE, WholeLines
 from daemon.ingest.records import RecordReader
+from daemon.ingest.session_writer import INGEST, SessionWriter
 from daemon.live.hub import Hub
 from daemon.store.records import ClosedHow, StoreError
 from daemon.store.store import Store
@@ -202,7 +203,7 @@ def hub(store: Store) -> Hub:
 
 @pytest.fixture
 def desk(store: Store, hub: Hub) -> Ingestion:
-    return Ingestion(store, lambda: hub.session_start(DRIVER))
+    return Ingestion(SessionWriter(store), lambda: hub.session_start(INGEST))
 
 
 CSV = "Time (s),MAF Voltage (V),A/F Correction #1 (%),A/F Learning #1 (%),CL/OL Fueling* (status)\n"
@@ -331,11 +332,11 @@ async def test_a_body_that_nothing_comes_of_is_given_up(
 async def test_sessions_without_an_answer_are_removed_at_the_next_start(
     desk: Ingestion, store: Store, hub: Hub
 ) -> None:
-    session = store.write_session_start(hub.session_start(DRIVER))
+    session = store.write_session_start(hub.session_start(INGEST))
     drive = store.write_session_start(hub.session_start("simulator"))
     await store.flush()
     answered = await desk.take(IngestFormat.NDJSON, in_chunks(lines_of([record(0)])), "")
-    await desk.restore()
+    await SessionWriter(store).restore()
     assert {one.id for one in await store.sessions()} == {drive, answered.session}
     assert session not in {one.id for one in await store.sessions()}
 
@@ -362,7 +363,7 @@ async def test_so_many_bodies_at_once_and_no_more(desk: Ingestion, monkeypatch: 
 async def test_a_disk_that_is_full_or_fails_is_said(
     store: Store, hub: Hub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    full = Ingestion(store, lambda: hub.session_start(DRIVER), min_free_bytes=math.inf)
+    full = Ingestion(SessionWriter(store, min_free_bytes=math.inf), lambda: hub.session_start(INGEST))
     with pytest.raises(NoRoomError, match="MB free"):
         await full.take(IngestFormat.NDJSON, in_chunks(lines_of([record(0)])), "")
 
@@ -370,7 +371,7 @@ async def test_a_disk_that_is_full_or_fails_is_said(
         raise StoreError("the disk does not answer")
 
     monkeypatch.setattr(store, "flush", fails)
-    failing = Ingestion(store, lambda: hub.session_start(DRIVER))
+    failing = Ingestion(SessionWriter(store), lambda: hub.session_start(INGEST))
     with pytest.raises(ServiceUnavailableError, match="the disk does not answer"):
         await failing.take(IngestFormat.NDJSON, in_chunks(lines_of([record(0)])), "")
     monkeypatch.undo()

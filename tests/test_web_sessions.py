@@ -40,7 +40,7 @@ async def test_drives_are_listed_with_an_etag_that_changes_with_them(client: htt
     first, second = response.json()["sessions"]
     assert set(first) == {
         "id", "name", "driver", "started", "clock", "duration_s", "state", "samples", "accepted",
-        "maf_table_revision", "epoch", "included", "counts", "counts_not_because",
+        "maf_table_revision", "epoch", "included", "counts", "counts_not_because", "log",
     }  # fmt: skip
     assert (first["id"], second["id"]) == (1, 2)
     assert (first["state"], first["counts"], first["counts_not_because"]) == ("ended", True, None)

@@ -123,6 +123,7 @@ _SESSION = _object(
     included=_TRUTH,
     counts=_TRUTH,
     counts_not_because=_or_null(_TEXT),
+    log=_or_null(_object(name=_TEXT, sha256=_TEXT)),
 )
 _MAF_TABLE = _object(name=_TEXT, revision=_COUNT, maf_v=_NUMBERS, flow_gs=_or_null(_list(_or_null(_NUMBER))))
 _FILTER = _object(name=_TEXT, value=_ANY, default=_ANY, unit=_ANY, meaning=_TEXT, low=_ANY, high=_ANY)
@@ -193,6 +194,7 @@ ANSWERS: Mapping[tuple[str, str], Mapping[str, Mapping[str, Schema]]] = {
         "200": {JSON: _object(logs=_list(_LOG), arriving=_list({"type": "object"}))}
     },
     ("get", "/api/v1/logs/{id}"): {"200": {JSON: _LOG}},
+    ("post", "/api/v1/logs/{id}/session"): {"200": {JSON: _SESSION}, "201": {JSON: _SESSION}},
     ("post", "/api/v1/analyses"): {"202": {JSON: _object(ids=_list(_TEXT))}},
     ("get", "/api/v1/analyses"): {"200": {JSON: _object(analyses=_list(_ANALYSIS))}},
     ("get", "/api/v1/analyses/{id}"): {"200": {JSON: _ANALYSIS}},

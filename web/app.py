@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Query
@@ -13,7 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from web import metrics
-from web.access import Access, AccessSettings, request_limit
+from web.access import Access, AccessSettings
 from web.analyses_routes import add_analyses_routes
 from web.analysis_desk import AnalysisDesk
 from web.board import Board, Command, CommandRefusedError
@@ -26,28 +25,26 @@ from web.documents import encode_json, recent_verdicts_document, status_document
 from web.error_handlers import install_error_handlers
 from web.errors import ApiError, error_response, is_stream
 from web.event_stream import EventStream, EventStreamResponse
-from web.hot_paths import HotPaths
+from web.front import Front
 from web.ingest_desk import IngestDesk
 from web.ingest_routes import add_ingest_route
 from web.json_body import read_json_object
-from web.log_shelf import LogShelf
-from web.logs_routes import add_logs_routes
+from web.log_shelf import LogSessionDesk, LogShelf
+from web.logs_routes import add_log_session_route, add_logs_routes
 from web.maf_table_routes import add_maf_table_routes
 from web.openapi import document_answers
 from web.openej import OpenEjBodyError, analyse
-from web.page_files import PageFiles
+from web.page_files import OPENED_BY, PageFiles
 from web.pairing import Pairing
-from web.rendition import answered
+from web.rendition import Renditions, answered
 from web.request_body import read_body
-from web.results import PublishedResults, ResultShelf
+from web.results import ResultShelf
 from web.results_routes import add_results_routes
 from web.review import DriveReview
 from web.review_routes import add_review_routes
-from web.security import SECURITY_HEADERS, Guard, HostRule
+from web.security import SECURITY_HEADERS, Guard
 from web.session_routes import add_session_routes
 from web.session_shelf import SessionShelf
-
-STATIC = Path(__file__).parent / "static"
 
 COMMAND_BODY_LIMIT = 64 * 1024
 
@@ -58,11 +55,13 @@ def create_app(
     board: Board,
     *,
     version: str,
+    front: Front | None = None,
     host_names: Iterable[str] = (),
     openej_origins: Iterable[str] = (),
     sessions: SessionShelf | None = None,
     review: DriveReview | None = None,
     logs: LogShelf | None = None,
+    log_sessions: LogSessionDesk | None = None,
     analyses: AnalysisDesk | None = None,
     results: ResultShelf | None = None,
     ingest: IngestDesk | None = None,
@@ -71,8 +70,8 @@ def create_app(
     diagnose: Callable[[], Awaitable[Mapping[str, Any]]] | None = None,
 ) -> FastAPI:
     """The application over ``board`` and, where drives are kept, ``sessions`` and ``review``; over uploaded
-    ``logs`` and ``analyses`` of them, and over published ``results``, where those are offered;
-    ``ingest`` takes samples that other loggers push.
+    ``logs``, ``analyses`` of them and ``log_sessions``, which makes them count, and over published
+    ``results``, where those are offered; ``ingest`` takes samples that other loggers push.
 
     ``host_names`` are names it answers to besides addresses.
 
@@ -82,9 +81,9 @@ def create_app(
     ``access`` says what those may do who were not paired, by ``pairing`` with the devices that are kept;
     without it only somebody at this machine changes things. ``diagnose`` makes the diagnosis file.
 
-    For the server that runs it: ``app.state.events`` is the :class:`EventStream`, to be closed before
-    the stop, and ``app.state.hot_paths`` answers what a crowd asks for; it is None where
-    not everybody may read.
+    ``front`` is the one that the server asks first; without it one is made of ``host_names``, ``results``,
+    ``access`` and ``pairing``, for the server that runs it: ``app.state.events`` is the
+    :class:`EventStream`, to be closed before the stop, and ``app.state.hot_paths`` that of the front.
     """
     app = FastAPI(
         title="lowmaf",
@@ -94,24 +93,18 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    table = CurrentTable(board)
-    events = EventStream(board, table)
-    host_rule = HostRule(host_names)
-    access = access or AccessSettings()
-    app.state.events = events
-    published = PublishedResults(results)
-    requests = request_limit(access)
-    hot_paths = HotPaths(table, published, events, host_rule, requests)
-    app.state.hot_paths = None if access.read_requires_pairing else hot_paths
+    devices = None if pairing is None else pairing[0]
+    if front is None:
+        front = Front(board, host_names=host_names, results=results, access=access, devices=devices)
+    app.state.events = front.events
+    app.state.hot_paths = front.hot_paths
     app.add_middleware(HeadAsGet)
-    app.add_middleware(
-        Access, settings=access, requests=requests, devices=None if pairing is None else pairing[0]
-    )
-    app.add_middleware(Guard, host_rule=host_rule, openej_origins=OpenEjOrigins(openej_origins))
+    app.add_middleware(Access, settings=front.access, requests=front.requests, devices=devices)
+    app.add_middleware(Guard, host_rule=front.host_rule, openej_origins=OpenEjOrigins(openej_origins))
     install_error_handlers(app, SECURITY_HEADERS)
-    _add_dashboard(app)
-    _add_table(app, table)
-    _add_state(app, board, events)
+    _add_dashboard(app, front.files)
+    _add_table(app, front.table)
+    _add_state(app, board, front.events)
     _add_commands(app, board)
     add_maf_table_routes(app, board)
     if sessions is not None:
@@ -120,17 +113,19 @@ def create_app(
         add_review_routes(app, board, review)
     if logs is not None:
         add_logs_routes(app, logs)
+    if log_sessions is not None:
+        add_log_session_route(app, log_sessions)
     if analyses is not None:
         add_analyses_routes(app, analyses)
     if ingest is not None:
         add_ingest_route(app, ingest)
     if results is not None:
-        add_results_routes(app, table, results, published)
+        add_results_routes(app, front.table, results, front.published)
     if pairing is not None:
         add_devices_routes(app, *pairing)
     if diagnose is not None:
         add_diagnosis_route(app, diagnose)
-    _add_openej(app, access.openej_max_bytes)
+    _add_openej(app, front.access.openej_max_bytes)
     document_answers(app)
     return app
 
@@ -147,16 +142,22 @@ class HeadAsGet:
         await self._app(scope, receive, send)
 
 
-def _add_dashboard(app: FastAPI) -> None:
-    files = PageFiles(STATIC)
-
+def _add_dashboard(app: FastAPI, files: PageFiles) -> None:
     @app.get("/", include_in_schema=False)
     async def dashboard(request: Request) -> Response:
-        return files.answer("index.html", request)
+        return answered(_page_file(files, OPENED_BY, request), request)
 
     @app.get("/static/{name:path}", include_in_schema=False)
     async def page_file(request: Request, name: str) -> Response:
-        return files.answer(name, request)
+        return answered(_page_file(files, name, request), request)
+
+
+def _page_file(files: PageFiles, name: str, request: Request) -> Renditions:
+    file = files.file(name)
+    if file is None:
+        path = request.url.path
+        raise ApiError(404, "not_found", f"the page has no file {path}", {"path": path})
+    return file
 
 
 def _add_table(app: FastAPI, table: CurrentTable) -> None:

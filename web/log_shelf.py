@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 LONGEST_LOG_NAME = 200
@@ -31,4 +32,25 @@ class LogShelf(Protocol):
 
     async def delete(self, log_id: str) -> None:
         """Deletes one that no analysis needs any more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AddedLog:
+    """The session that a log became, as JSON can say it. ``is_new`` is False where there was one already."""
+
+    session: Mapping[str, Any]
+    is_new: bool
+
+
+class LogSessionDesk(Protocol):
+    """Makes uploaded logs count in the table."""
+
+    async def add(self, log_id: str) -> AddedLog:
+        """Keeps the samples of a log as a session and lets it count; the same log counts once.
+
+        Raises:
+            ServiceError: it cannot count; says why. Nothing of it stays then.
+            SessionsUnavailableError: the database cannot be read or written now.
+        """
         ...

@@ -12,8 +12,9 @@ from starlette.responses import Response
 from web.documents import encode_json
 from web.errors import ApiError
 from web.json_body import media_type
-from web.log_shelf import LogShelf
+from web.log_shelf import LogSessionDesk, LogShelf
 from web.service_errors import service_errors_answered
+from web.session_routes import session_errors_answered
 
 _NO_STORE = {"cache-control": "no-store"}
 _NOT_A_LOG = ("multipart/", "application/json", "text/html")
@@ -81,6 +82,30 @@ def add_logs_routes(app: FastAPI, shelf: LogShelf) -> None:
         with service_errors_answered():
             await shelf.delete(log_id)
         return Response(status_code=204, headers=_NO_STORE)
+
+
+def add_log_session_route(app: FastAPI, desk: LogSessionDesk) -> None:
+    """Adds the route that makes an uploaded log count in the table."""
+
+    @app.post(
+        "/api/v1/logs/{id}/session",
+        summary="Keep an uploaded log as a session that counts in the table; the same log counts once",
+        status_code=201,
+        response_class=Response,
+        responses={
+            **_ERRORS,
+            200: {"description": "the same log is a session already; it counts now"},
+            422: {"description": "the log cannot count; says why"},
+            503: {"description": "the database cannot be written now"},
+            507: {"description": "no room for more"},
+        },
+    )
+    async def add_log_session(log_id: LogId) -> Response:
+        with service_errors_answered(), session_errors_answered():
+            added = await desk.add(log_id)
+        headers = {**_NO_STORE, "location": f"/api/v1/sessions/{added.session['id']}"}
+        status = 201 if added.is_new else 200
+        return Response(encode_json(added.session), status, headers=headers, media_type="application/json")
 
 
 def _refuse_other_forms(request: Request) -> None:

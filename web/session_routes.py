@@ -54,7 +54,7 @@ def add_session_routes(app: FastAPI, shelf: SessionShelf) -> None:
 
     @app.get("/api/v1/sessions", summary="Drives and logs that are kept", response_class=Response)
     async def list_sessions(request: Request) -> Response:
-        with _as_answers():
+        with session_errors_answered():
             sessions = await shelf.sessions()
         return _tagged(request, {"sessions": sessions})
 
@@ -65,7 +65,7 @@ def add_session_routes(app: FastAPI, shelf: SessionShelf) -> None:
         responses={**_ERRORS, 304: {"description": "unchanged"}},
     )
     async def get_session(request: Request, number: Number) -> Response:
-        with _as_answers():
+        with session_errors_answered():
             session = await shelf.session(number)
         return _tagged(request, session)
 
@@ -80,7 +80,7 @@ def add_session_routes(app: FastAPI, shelf: SessionShelf) -> None:
         change = _change(
             await read_json_object(request, BODY_LIMIT, what="a change of a session", allowed=_ALLOWED)
         )
-        with _as_answers():
+        with session_errors_answered():
             session = await shelf.change(number, change)
         return _json(session)
 
@@ -92,7 +92,7 @@ def add_session_routes(app: FastAPI, shelf: SessionShelf) -> None:
         responses=_ERRORS,
     )
     async def delete_session(number: Number) -> Response:
-        with _as_answers():
+        with session_errors_answered():
             await shelf.delete(number)
         return Response(status_code=204, headers=_NO_STORE)
 
@@ -103,7 +103,7 @@ def add_session_routes(app: FastAPI, shelf: SessionShelf) -> None:
         responses=_ERRORS,
     )
     async def rebuild_session(number: Number) -> Response:
-        with _as_answers():
+        with session_errors_answered():
             return _json(await shelf.rebuild(number))
 
     @app.get(
@@ -115,7 +115,7 @@ def add_session_routes(app: FastAPI, shelf: SessionShelf) -> None:
     async def export_session(
         number: Number, sample_format: Annotated[SampleFormat, Query(alias="format")] = SampleFormat.CSV
     ) -> Response:
-        with _as_answers():
+        with session_errors_answered():
             pieces = await shelf.export(number, sample_format)
         name = f"lowmaf-session-{number}.{sample_format}"
         headers = {**_NO_STORE, "content-disposition": f'attachment; filename="{name}"'}
@@ -140,7 +140,8 @@ def _change(document: dict[str, Any]) -> SessionChange:
 
 
 @contextlib.contextmanager
-def _as_answers() -> Iterator[None]:
+def session_errors_answered() -> Iterator[None]:
+    """Turns a refusal of the shelf into the answer that says it."""
     try:
         yield
     except SessionUnknownError as error:

@@ -18,13 +18,12 @@ from typing import Any
 
 from daemon.analysis.documents import LOST, listed, output_of, pushed, with_output
 from daemon.analysis.orders import Defaults, runs_of
-from daemon.analysis.records import KeptRun, limits_of
+from daemon.analysis.records import KeptRun, limits_text, table_values
 from daemon.analysis.settings import AnalysisSettings
 from daemon.analysis.store import AnalysisStore
 from daemon.analysis.uploads import Uploads
 from daemon.analysis.worker_process import WorkerFailedError, WorkerProcess, WorkerUnavailableError
 from daemon.store.records import StoreError
-from daemon.store.rows import json_text
 from daemon.webhooks.hosts import HostForbiddenError
 from daemon.webhooks.pusher import WebhookPusher
 from web.analysis_desk import AnalysisOrder, AnalysisStatus
@@ -244,7 +243,7 @@ class Analyses:
 
     async def _work(self) -> None:
         """Carries out runs in a process of its own, one after another."""
-        worker = WorkerProcess(self._settings.memory_bytes)
+        worker = WorkerProcess(self._settings.memory_bytes, self._settings.log_limits)
         try:
             while True:
                 while not self._waiting:
@@ -318,14 +317,9 @@ class Analyses:
                 for log_id in kept.run.logs
             ],
             "estimator": kept.run.estimator,
-            "filters": json.loads(json_text(limits_of(kept.run.filters))),
+            "filters": json.loads(limits_text(kept.run.filters)),
             "settings": asdict(self._defaults.curve),
-            "table": {
-                "name": table.name,
-                "revision": table.revision,
-                "maf_v": table.maf_v.tolist(),
-                "flow_gs": None if table.flow_gs is None else table.flow_gs.tolist(),
-            },
+            "table": table_values(table),
         }
 
     async def _end(self, kept: KeptRun, outcome: _Outcome) -> None:

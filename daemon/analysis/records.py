@@ -8,11 +8,15 @@ import sqlite3
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from typing import Any
+
+import numpy as np
 
 from daemon.drives.session_documents import moment
 from daemon.store.rows import checksum, json_text
 from lowmaf.filters import FilterError, Filters
+from lowmaf.maf_table import MafTable
 from web.analysis_desk import AnalysisStatus, PushState
 
 UPLOAD_COLUMNS = ("id", "name", "bytes", "recognised")
@@ -77,7 +81,7 @@ class Run:
 
     def row(self) -> tuple[Any, ...]:
         """Values of a row of ``analyses``: what was asked for, when, and the checksum of the former."""
-        filters = json_text(limits_of(self.filters))
+        filters = limits_text(self.filters)
         logs = json.dumps(self.logs)
         covered = (self.id, logs, self.estimator, filters, self.maf_table_revision, self.webhook_url)
         return (*covered, self.asked_wall_s, checksum(*covered))
@@ -138,12 +142,34 @@ def limits_of(filters: Filters) -> dict[str, Any]:
     return {name: getattr(filters, name) for name in _FILTER_NAMES}
 
 
+@lru_cache(maxsize=64)
+def limits_text(filters: Filters) -> str:
+    """Filters as they are kept, JSON; those of many runs are alike."""
+    return json_text(limits_of(filters))
+
+
 def filters_of(limits: Mapping[str, Any]) -> Filters:
     """Filters as they were kept: infinities are texts there."""
     values: dict[str, Any] = {
         name: float(value) if isinstance(value, str) else value for name, value in limits.items()
     }
     return Filters(**values)
+
+
+def table_values(table: MafTable) -> dict[str, Any]:
+    """A MAF table as a worker is told it; see :func:`table_of`."""
+    return {
+        "name": table.name,
+        "revision": table.revision,
+        "maf_v": table.maf_v.tolist(),
+        "flow_gs": None if table.flow_gs is None else table.flow_gs.tolist(),
+    }
+
+
+def table_of(values: Mapping[str, Any]) -> MafTable:
+    """The table that :func:`table_values` was given."""
+    flow_gs = None if values["flow_gs"] is None else np.array(values["flow_gs"])
+    return MafTable(values["name"], np.array(values["maf_v"]), flow_gs, values["revision"])
 
 
 def packed(text: bytes) -> bytes:

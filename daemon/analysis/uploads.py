@@ -10,7 +10,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,12 @@ from typing import Any, BinaryIO, TypeVar
 from daemon.analysis.records import UploadedLog
 from daemon.analysis.settings import AnalysisSettings
 from daemon.analysis.store import AnalysisStore
-from daemon.analysis.worker_process import WorkerFailedError, WorkerProcess, WorkerUnavailableError
+from daemon.analysis.worker_process import (
+    Frame,
+    WorkerFailedError,
+    WorkerProcess,
+    WorkerUnavailableError,
+)
 from daemon.store.copying import sync_folder
 from daemon.store.records import StoreError
 from web.log_shelf import LONGEST_LOG_NAME
@@ -68,7 +73,7 @@ class Uploads:
         self._folder = database.with_name(f"{database.name}-uploads")
         self._settings = settings
         self._min_free_bytes = min_free_bytes
-        self._worker = WorkerProcess(settings.memory_bytes)
+        self._worker = WorkerProcess(settings.memory_bytes, settings.log_limits)
         self._one_looks = asyncio.Lock()
         self._logs: dict[str, UploadedLog] = {}
         self._arriving: list[_Arriving] = []
@@ -112,6 +117,25 @@ class Uploads:
     def path(self, log_id: str) -> Path:
         """The file of a log."""
         return self._folder / log_id
+
+    async def look_into(self, name: str, job: Mapping[str, Any], limit_s: float) -> AsyncGenerator[Frame]:
+        """What the process that looks into logs tells of a job, one job after the other.
+
+        Raises:
+            LogUnusableError: the log called ``name`` cannot be used, or not within ``limit_s``.
+            ServiceUnavailableError: the process cannot be started.
+        """
+        await self._refuse_closed()
+        try:
+            async with self._one_looks, contextlib.aclosing(self._worker.work(job, limit_s)) as frames:
+                async for frame in frames:
+                    if frame.kind == "failed":
+                        raise LogUnusableError(json.loads(frame.payload)["error"])
+                    yield frame
+        except WorkerUnavailableError as error:
+            raise ServiceUnavailableError(str(error), retry_after_s=5.0) from None
+        except WorkerFailedError as error:
+            raise LogUnusableError(f"{name}: it could not be recognised: {error}") from None
 
     # ---- LogShelf
 
@@ -245,19 +269,9 @@ class Uploads:
 
     async def _recognise(self, path: Path, name: str) -> Mapping[str, Any]:
         job = {"work": "recognise", "log": {"path": str(path), "name": name}}
-        try:
-            async with (
-                self._one_looks,
-                contextlib.aclosing(self._worker.work(job, RECOGNISED_WITHIN_S)) as frames,
-            ):
-                async for frame in frames:
-                    found: Mapping[str, Any] = json.loads(frame.payload)
-        except WorkerUnavailableError as error:
-            raise ServiceUnavailableError(str(error), retry_after_s=5.0) from None
-        except WorkerFailedError as error:
-            raise LogUnusableError(f"{name}: it could not be recognised: {error}") from None
-        if frame.kind == "failed":
-            raise LogUnusableError(found["error"])
+        async with contextlib.aclosing(self.look_into(name, job, RECOGNISED_WITHIN_S)) as frames:
+            async for frame in frames:
+                found: Mapping[str, Any] = json.loads(frame.payload)
         return found
 
 

@@ -18,16 +18,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
-from daemon.analysis.records import filters_of
+from daemon.analysis.log_samples import FlowComparison, packed_samples
+from daemon.analysis.records import filters_of, table_of
 from daemon.errors import WorkError
 from daemon.log_replay import KeepNothing, Log, Reading, replay, with_digest
+from drivers.logs.content import content_digest
 from drivers.logs.errors import LogUnreadableError
+from drivers.logs.limits import LogLimits
 from drivers.logs.opening import open_log
 from lowmaf.document import table_document
 from lowmaf.judge import Judged
-from lowmaf.maf_table import MafTable
 from lowmaf.pipeline import Pipeline
 from lowmaf.samples import SampleBatch
 from lowmaf.settings import CurveSettings
@@ -39,8 +39,8 @@ NICENESS = 19
 _LONGEST_TEXT = 300
 _LONGEST_LIST = 50
 
-Tell = Callable[[str, float, Mapping[str, Any]], None]
-"""Takes the kind of a frame, the progress from 0 to 1, and the payload."""
+Tell = Callable[[str, float, Mapping[str, Any] | bytes], None]
+"""Takes the kind of a frame, the progress from 0 to 1, and the payload: what JSON can say, or bytes."""
 
 
 class _InterimTables(KeepNothing):
@@ -82,19 +82,18 @@ def analyse(job: Mapping[str, Any], tell: Tell) -> None:
     Raises:
         WorkError: no log could be used, or one could not be read.
     """
-    table = job["table"]
-    flow_gs = None if table["flow_gs"] is None else np.array(table["flow_gs"])
     pipeline = Pipeline(
-        MafTable(table["name"], np.array(table["maf_v"]), flow_gs, table["revision"]),
+        table_of(job["table"]),
         estimator=job["estimator"],
         filters=filters_of(job["filters"]),
         settings=CurveSettings(**job["settings"]),
     )
     logs = [Log(log["name"], Path(log["path"])) for log in job["logs"]]
+    limits = LogLimits(**job["log_limits"])
     if len(logs) > 1:
-        logs = [with_digest(log) for log in logs]
+        logs = [with_digest(log, limits) for log in logs]
     interim = _InterimTables(tell, len(logs))
-    replayed = replay(logs, pipeline, Reading({}), interim, interim)
+    replayed = replay(logs, pipeline, Reading({}, limits=limits), interim, interim)
     notes = [*replayed.copies, *replayed.troubles]
     if not replayed.summaries:
         raise WorkError("; ".join(notes))
@@ -109,11 +108,38 @@ def recognise(job: Mapping[str, Any], tell: Tell) -> None:
         LogUnreadableError: it cannot give a table; says why.
     """
     log = job["log"]
-    drive = open_log(Path(log["path"]), log["name"])
+    limits = LogLimits(**job["log_limits"])
+    drive = open_log(Path(log["path"]), log["name"], limits=limits)
     next(drive.batches(), None)
     found = drive.summary.as_json()
     told = ("format", "encoding", "columns", "converted", "inferred", "warnings", "sample_rate_hz")
-    tell("result", 1.0, {name: _shortened(found[name]) for name in told})
+    digest = content_digest(Path(log["path"]), limits)
+    tell("result", 1.0, {**{name: _shortened(found[name]) for name in told}, "sha256": digest})
+
+
+def read_samples(job: Mapping[str, Any], tell: Tell) -> None:
+    """All samples of a log, with every channel that it has.
+
+    Raises:
+        LogUnreadableError: it cannot give a table; says why.
+        WorkError: it cannot be read, or its flow is not what the MAF table gives.
+    """
+    log, table = job["log"], table_of(job["table"])
+    limits = LogLimits(**job["log_limits"])
+    drive = open_log(Path(log["path"]), log["name"], maf_table=table, limits=limits)
+    flow = FlowComparison(table)
+    begun = False
+    try:
+        for batch in drive.batches():
+            begun = True
+            flow.take(batch)
+            read, total = drive.progress
+            tell("samples", min(1.0, read / total) if total else 0.0, packed_samples(batch))
+    except OSError as error:
+        raise WorkError(f"{log['name']}: reading failed: {error.strerror or error}") from error
+    if (words := flow.words() if begun else "it has no samples") is not None:
+        raise WorkError(f"{log['name']}: {words}")
+    tell("result", 1.0, {})
 
 
 def _shortened(value: Any) -> Any:
@@ -130,14 +156,18 @@ def _shortened(value: Any) -> Any:
 _WORK: Mapping[str, Callable[[Mapping[str, Any], Tell], None]] = {
     "analyse": analyse,
     "recognise": recognise,
+    "read_samples": read_samples,
 }
 
 
 def serve(jobs: BinaryIO, answers: BinaryIO) -> None:
     """Carries out jobs until there are no more."""
 
-    def tell(kind: str, progress: float, payload: Mapping[str, Any]) -> None:
-        body = json.dumps(payload, ensure_ascii=False, allow_nan=False).encode()
+    def tell(kind: str, progress: float, payload: Mapping[str, Any] | bytes) -> None:
+        if isinstance(payload, bytes):
+            body = payload
+        else:
+            body = json.dumps(payload, ensure_ascii=False, allow_nan=False).encode()
         head = {"kind": kind, "progress": progress, "bytes": len(body)}
         answers.write(json.dumps(head).encode() + b"\n" + body)
         answers.flush()

@@ -9,13 +9,15 @@ import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from drivers.logs.limits import DEFAULT_LIMITS, LogLimits
+
 IDLE_S = 30.0
 """A process without work is ended after so long: a small machine has better use for its memory."""
-_PACKAGES = Path(__file__).resolve().parents[1]
+_PACKAGES = Path(__file__).resolve().parents[2]
 
 
 class WorkerFailedError(Exception):
@@ -28,7 +30,8 @@ class WorkerUnavailableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What a worker tells: ``kind`` is interim, result or failed; ``payload`` is JSON."""
+    """What a worker tells: ``kind`` is interim, samples, result or failed; ``payload`` is JSON, but for
+    samples (:mod:`daemon.analysis.log_samples`)."""
 
     kind: str
     progress: float
@@ -36,10 +39,12 @@ class Frame:
 
 
 class WorkerProcess:
-    """One worker, which does one job at a time. ``memory_bytes`` bounds its address space."""
+    """One worker, which does one job at a time. ``memory_bytes`` bounds its address space, ``log_limits``
+    what it reads of a log."""
 
-    def __init__(self, memory_bytes: int) -> None:
+    def __init__(self, memory_bytes: int, log_limits: LogLimits = DEFAULT_LIMITS) -> None:
         self._memory_bytes = memory_bytes
+        self._log_limits = asdict(log_limits)
         self._process: asyncio.subprocess.Process | None = None
         self._killed = False
         self._idle: asyncio.TimerHandle | None = None
@@ -59,14 +64,15 @@ class WorkerProcess:
         done = False
         try:
             async with asyncio.timeout(limit_s):
-                line = json.dumps({**job, "memory_bytes": self._memory_bytes})
+                limits = {"memory_bytes": self._memory_bytes, "log_limits": self._log_limits}
+                line = json.dumps({**job, **limits})
                 process.stdin.write(line.encode() + b"\n")
                 await process.stdin.drain()
             until_s = asyncio.get_running_loop().time() + limit_s
             while not done:
                 async with asyncio.timeout_at(until_s):
                     frame = await _frame(process.stdout)
-                done = frame.kind != "interim"
+                done = frame.kind in ("result", "failed")
                 yield frame
         except TimeoutError:
             raise WorkerFailedError(f"it took longer than the {limit_s:g} s allowed") from None

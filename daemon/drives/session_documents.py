@@ -14,7 +14,8 @@ FORMAT = "lowmaf.session/1"
 
 
 def session_document(session: Session, why_not: str | None, *, goes_on: bool) -> dict[str, Any]:
-    """A drive in a list. ``clock`` is ``unsynced`` where ``started`` may be wrong."""
+    """A drive in a list. ``clock`` is ``unsynced`` where ``started`` may be wrong; ``log`` says which
+    recorded log it was, None for driving."""
     started = moment(session.started_wall_s)
     return {
         "id": session.id,
@@ -31,6 +32,7 @@ def session_document(session: Session, why_not: str | None, *, goes_on: bool) ->
         "included": session.included,
         "counts": why_not is None,
         "counts_not_because": why_not,
+        "log": session.settings.get("log"),
     }
 
 

@@ -100,7 +100,8 @@ async def serve_ours(folder: Path) -> None:
     from fakes import FakeBoard, realistic_table
     from test_daemon_live_hub import settings
 
-    from daemon.ingest.ingest import DRIVER, Ingestion
+    from daemon.ingest.ingest import Ingestion
+    from daemon.ingest.session_writer import INGEST, SessionWriter
     from daemon.live.hub import Hub
     from daemon.serving.server import serve
     from daemon.store.store import Store
@@ -109,9 +110,8 @@ async def serve_ours(folder: Path) -> None:
     async with await Store.open(folder / "car.sqlite3") as store:
         table = await store.put_table(realistic_table())
         hub = Hub(settings(table=table), store)
-        app = create_app(
-            FakeBoard(), version="bench", ingest=Ingestion(store, lambda: hub.session_start(DRIVER))
-        )
+        ingestion = Ingestion(SessionWriter(store), lambda: hub.session_start(INGEST))
+        app = create_app(FakeBoard(), version="bench", ingest=ingestion)
         await serve(app, "127.0.0.1", 0, listening=lambda url: print(url, flush=True))
 
 
