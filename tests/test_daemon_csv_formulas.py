@@ -19,15 +19,6 @@ from web.current_table import CurrentTable, TableFormat
 
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-][0-9]+)?")
 HOSTILE = ["=1+1", "+1+1", "-1+1", "@SUM(1)", "|calc", "\t=1+1", "\r=1+1", '=HYPERLINK("http://x.example")']
-    "=1+1",
-    "+1+1",
-    "-1+1",
-    "@SUM(1)",
-    "\t=1+1",
-    "\r=1+1",
-    '=HYPERLINK("http://x.example","go")',
-    "|calc",
-]
 OURS = {"", "Time (msec)", "maf_v", "flow_gs", *_HEADERS.values(), *map(str, CellState)} | {
     "correction_pct", "stderr_pct", "ci95_low_pct", "ci95_high_pct", "hits", "effective_hits", "state",
     "proposed_gs",
@@ -56,10 +47,7 @@ def test_what_the_commands_write(name: str, tmp_path: Path, monkeypatch: pytest.
     log.write_bytes(hostile_log())
     Path("table.csv").write_text(format_csv(realistic_table().maf_v, realistic_table().flow_gs))
     kept = ["--database", "car.db", "--maf-table", "table.csv"]
-    assert (
-        main(["replay", f"./{log}", *kept, "--unchecked", "--format", "csv", "--output", "out.csv"])
-        == 0
-    )
+    assert main(["replay", f"./{log}", *kept, "--unchecked", "--format", "csv", "--output", "out.csv"]) == 0
     assert_harmless(Path("out.csv").read_text(), rows=50)
     assert main(["sessions", "export", "1", "--database", "car.db", "--output", "drive.csv"]) == 0
     assert_harmless(Path("drive.csv").read_text(), rows=100)
