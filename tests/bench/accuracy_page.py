@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from classics import CLASSICS
+from figures import report
 from scenarios import Scenario
 
 CURVE, CURVE_LAMBDA = "curve", "curve, lambda"
@@ -74,7 +75,15 @@ def page(trials: Trials) -> Iterator[str]:
     yield from _curve_table(trials, counted)
     yield from _several_drives(counted)
     yield from _flashes(counted)
-    yield from _targets(counted)
+
+
+def report_figures(trials: Trials) -> None:
+    """The figures that have a target, and the means they are made of."""
+    counted = [(scenario, trial) for scenario, trial in trials if not scenario.fails]
+    single, merged = _all(counted), [trial.merged for _, trial in counted if trial.merged]
+    _report_errors(single, merged)
+    _report_coverage(counted)
+    _report_flashes(counted)
 
 
 def _scenario_table(trials: Trials, counted: Trials) -> Iterator[str]:
@@ -124,41 +133,44 @@ def _flashes(counted: Trials) -> Iterator[str]:
     yield ""
 
 
-def _targets(counted: Trials) -> Iterator[str]:
-    single, merged = _all(counted), [trial.merged for _, trial in counted if trial.merged]
+def _report_errors(single: Sequence[dict[str, Score]], merged: Sequence[dict[str, Score]]) -> None:
+    """RMSE after one drive and after several, beside the methods of others."""
     best = min(CLASSICS, key=lambda name: _mean(single, name, _rmse))
     best_merged = min(CLASSICS, key=lambda name: _mean(merged, name, _rmse))
-    yield f"targets (best single classic: {best}; after four drives: {best_merged})"
     for words, trials, mine, peer, limit in (
-        ("RMSE / OpenEJ", single, CURVE, OPENEJ, 0.65),
-        ("RMSE with lambda / OpenEJ", single, CURVE_LAMBDA, OPENEJ, 0.65),
-        ("RMSE / best classic", single, CURVE, best, 0.75),
-        ("RMSE with lambda / best classic", single, CURVE_LAMBDA, best, 0.65),
-        ("four drives / best classic", merged, CURVE, best_merged, 0.55),
-        ("four drives with lambda / best classic", merged, CURVE_LAMBDA, best_merged, 0.50),
+        ("one drive", single, CURVE, OPENEJ, 0.65),
+        ("one drive, with lambda", single, CURVE_LAMBDA, OPENEJ, 0.65),
+        ("one drive", single, CURVE, best, 0.75),
+        ("one drive, with lambda", single, CURVE_LAMBDA, best, 0.65),
+        ("four drives", merged, CURVE, best_merged, 0.55),
+        ("four drives, with lambda", merged, CURVE_LAMBDA, best_merged, 0.50),
     ):
-        ratio = _mean(trials, mine, _rmse) / _mean(trials, peer, _rmse)
-        median = statistics.median(trial[mine].rmse / trial[peer].rmse for trial in trials)
-        wins = np.mean([trial[mine].rmse < trial[peer].rmse for trial in trials])
-        yield _target(words, ratio, limit) + f"   median {median:.2f}, wins {100 * wins:.0f} %"
-    for words, name in (("coverage", CURVE), ("coverage with lambda", CURVE_LAMBDA)):
-        pooled = _mean(single, name, _coverage)
+        beside = (peer, _mean(trials, peer, _rmse))
+        name = f"RMSE, {words}, {len(trials)} cars"
+        report(name, _mean(trials, mine, _rmse), "%", peer=beside, ratio_at_most=limit)
+
+
+def _report_coverage(counted: Trials) -> None:
+    """How many cells the 95 % intervals cover."""
+    for words, name in (("", CURVE), (", with lambda", CURVE_LAMBDA)):
+        pooled = 100.0 * _mean(_all(counted), name, _coverage)
+        report(f"95 % intervals cover{words}", pooled, "% of cells", at_least=92.0, at_most=98.0)
         lowest = min(_by_scenario(counted).items(), key=lambda item: _mean(item[1], name, _coverage))
-        met = "met" if 0.92 <= pooled <= 0.98 else "missed"
-        yield f"  {words:<42} {pooled:5.2f}   0.92 to 0.98   {met}"
-        yield _target(f"{words}, lowest: {lowest[0]}", _mean(lowest[1], name, _coverage), 0.85, low=True)
+        covers = 100.0 * _mean(lowest[1], name, _coverage)
+        report(f"lowest scenario{words}: {lowest[0]}", covers, "% of cells", at_least=85.0)
+
+
+def _report_flashes(counted: Trials) -> None:
+    """What is still needed after the table was flashed."""
+    residuals = [trial.residual for _, trial in counted if trial.residual]
+    before = np.nanmean([residual[OPENEJ] for residual in residuals], axis=0)
     for way in WAYS:
         if way == OPENEJ:
             continue
-        after = np.nanmean([trial.residual[way] for _, trial in counted if trial.residual], axis=0)
-        yield _target(f"after one flash, {way}", after[0], 0.9)
-        yield _target("  last flash over the first", after[-1] / after[0], 1.0)
-
-
-def _target(words: str, value: float, limit: float, *, low: bool = False) -> str:
-    met = value >= limit if low else value <= limit
-    side = "at least" if low else "at most"
-    return f"  {words:<42} {value:5.2f}   {side} {limit:.2f}   {'met' if met else 'missed'}"
+        after = np.nanmean([residual[way] for residual in residuals], axis=0)
+        report(f"needed after one flash, {way}", after[0], "%", peer=(OPENEJ, before[0]), at_most=0.9)
+        name = f"needed after {len(after)} flashes, {way}"
+        report(name, after[-1], "%", peer=("after the first", after[0]), ratio_at_most=1.0)
 
 
 def _by_scenario(trials: Trials) -> dict[str, list[dict[str, Score]]]:

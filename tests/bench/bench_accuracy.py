@@ -20,7 +20,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
-from accuracy_page import CURVE, CURVE_LAMBDA, OPENEJ, WAYS, Score, Trial, page
+from accuracy_page import CURVE, CURVE_LAMBDA, OPENEJ, WAYS, Score, Trial, page, report_figures
 from classics import CLASSICS
 from scenarios import DRIVE_S, SCENARIOS, Scenario
 
@@ -57,9 +57,9 @@ def main() -> None:
     )
     with ProcessPoolExecutor(WORKERS) as pool:
         trials = list(pool.map(trial, *zip(*jobs, strict=True)))
-    print(
-        "\n".join(page([(SCENARIOS[index], found) for (index, _), found in zip(jobs, trials, strict=True)]))
-    )
+    of_scenarios = [(SCENARIOS[index], found) for (index, _), found in zip(jobs, trials, strict=True)]
+    print("\n".join(page(of_scenarios)))
+    report_figures(of_scenarios)
     print(f"{len(jobs)} cars, {WORKERS} processes, {time.monotonic() - started_s:.0f} s")
 
 

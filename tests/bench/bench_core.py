@@ -18,6 +18,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
+from figures import report
 
 from drivers.simulator.maf_sensor import ecu_table
 from drivers.simulator.recording import record_drive
@@ -85,36 +86,29 @@ def main() -> None:
     n = len(drive)
     through(table, [drive])
     loop_us = 1e6 * cpu_s(lambda: plain_loop(drive, table)) / n
+    loop = ("plain Python loop", loop_us)
     print(f"{MINUTES} min at {RATE_HZ:g} Hz, {table.cells} cells; microseconds of CPU per sample")
-    print(f"  plain Python loop, nearest cell      {loop_us:8.2f}")
     for size in (16384, 4096, 1024, 32):
         batches = cut(drive, size)
         each_us = 1e6 * cpu_s(lambda batches=batches: through(table, batches)) / n  # type: ignore[misc]
-        target = "   (target: at most 2.0, that is 500 000 samples/s)" if size >= 4096 else ""
-        print(
-            f"  curve, batches of {size:5d}              {each_us:8.2f}  {each_us / loop_us:6.2f} x{target}"
-        )
+        fast = 2.0 if size >= 4096 else None  # 500 000 samples/s
+        report(f"curve, batches of {size}", each_us, "µs/sample", peer=loop, at_most=fast)
     nearest_us = 1e6 * cpu_s(lambda: through(table, cut(drive, 16384), "nearest")) / n
-    print(f"  nearest, batches of 16384            {nearest_us:8.2f}  {nearest_us / loop_us:6.2f} x")
+    report("nearest, batches of 16384", nearest_us, "µs/sample", peer=loop)
     singles = cut(live, 1)
     single_us = 1e6 * cpu_s(lambda: through(table, singles)) / len(singles)
-    print(f"  curve, one at a time at {LIVE_RATE_HZ:g} Hz       {single_us:8.2f}   (target: at most 150)")
+    report(f"curve, one at a time at {LIVE_RATE_HZ:g} Hz", single_us, "µs/sample", at_most=150.0)
 
     pipeline = through(table, [drive])
     solver = pipeline._estimator.solver
     sums = pipeline.learned.sums
     cold_ms = 1e3 * cpu_s(lambda: solver.solve(sums, remember=False))
-    print(
-        f"solve, {table.cells} cells x {len(sums.blocks)} blocks             {cold_ms:8.2f} ms"
-        "  (target: at most 5 for 80 blocks)"
-    )
-    print(f"held-out check                       {1e3 * cpu_s(pipeline.held_out):8.2f} ms")
+    report(f"solve, {table.cells} cells × {len(sums.blocks)} blocks", cold_ms, "ms", at_most=5.0)
+    report("held-out check", 1e3 * cpu_s(pipeline.held_out), "ms")
     snapshot_ms = 1e3 * cpu_s(pipeline.snapshot)
     # Live, each second: 50 samples, one solve of the stretch that grows, one snapshot.
     share = LIVE_RATE_HZ * single_us * 1e-4 + 0.1 * (cold_ms + snapshot_ms)
-    print(
-        f"live at {LIVE_RATE_HZ:g} samples/s, a solve a second: {share:.2f} % of a core (target: at most 2)"
-    )
+    report(f"live at {LIVE_RATE_HZ:g} samples/s, a solve a second", share, "% of a core", at_most=2.0)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from figures import report
+
 ROUNDS = 7
 DAEMON = "import daemon.commands.run, daemon.commands.demo"
 LIBRARIES = "import numpy, fastapi, uvicorn, aiosqlite, can, serial"
@@ -56,12 +58,9 @@ def main() -> None:
     best = {imports: tuple(map(min, zip(*results, strict=True))) for imports, results in measured.items()}
     (daemon_s, daemon_mb), (libraries_s, libraries_mb) = best[DAEMON], best[LIBRARIES]
     print(f"imports, best of {ROUNDS}: CPU s, MB")
-    print(f"  the daemon and its demonstration   {daemon_s:6.3f} s  {daemon_mb:6.1f} MB")
-    print(f"  {LIBRARIES.removeprefix('import '):34} {libraries_s:6.3f} s  {libraries_mb:6.1f} MB")
-    cpu, memory = daemon_s / libraries_s, daemon_mb / libraries_mb
-    print(
-        f"  ratio                              {cpu:6.2f}    {memory:6.2f}      (target: at most 1.3 and 1.2)"
-    )
+    peer = LIBRARIES.removeprefix("import ")
+    report("importing the daemon: CPU", daemon_s, "s", peer=(peer, libraries_s), ratio_at_most=1.3)
+    report("importing the daemon: memory", daemon_mb, "MB", peer=(peer, libraries_mb), ratio_at_most=1.2)
 
 
 if __name__ == "__main__":

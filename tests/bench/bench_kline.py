@@ -15,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from driver_rate import rate_of
+from figures import report
 
 from drivers.clock import WallClock
 from drivers.simulator.car import Car
@@ -41,10 +42,9 @@ def ecu(told: Connection) -> None:
 def measure(port: str, mode: str) -> None:
     driver = SsmKline({"port": port, "mode": mode, "channels": CHANNELS}, WallClock())
     rate, limit = asyncio.run(rate_of(driver, SECONDS)), WIRE_LIMIT_HZ[mode]
-    print(
-        f"{mode}: {rate.per_s:.2f} samples/s, {100.0 * rate.per_s / limit:.1f} % of the wire's {limit:.1f} "
-        f"(target 95), {rate.core_pct:.1f} % of a core (target 3 %), {driver.counts.bad_frames} bad frames"
-    )
+    report(f"{mode}: samples", rate.per_s, "1/s", peer=("what the wire allows", limit), ratio_at_least=0.95)
+    report(f"{mode}: CPU", rate.core_pct, "% of a core", at_most=3.0)
+    report(f"{mode}: bad frames", driver.counts.bad_frames, at_most=0)
 
 
 if __name__ == "__main__":

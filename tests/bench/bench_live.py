@@ -10,7 +10,6 @@ import asyncio
 import os
 import re
 import signal
-import statistics
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ import numpy as np
 from bench_web import plainly_served
 from fakes import realistic_table, serving
 from fastapi import FastAPI
+from figures import report
 from starlette.responses import Response
 from test_daemon_live_hub import MemoryStore, settings, steady
 
@@ -94,10 +94,6 @@ async def of_a_bare_counter() -> list[float]:
     return await delays_ms(plainly_served(bare), add, lambda answer: int(answer.text))
 
 
-def percentiles(times_ms: list[float]) -> str:
-    return f"p50 {statistics.median(times_ms):6.2f} ms, p99 {np.quantile(times_ms, 0.99):6.2f} ms"
-
-
 def demo() -> tuple[float, float]:
     """CPU share of one core, %, and peak memory, MB, of ``lowmaf demo`` at speed 1 after it has started."""
     process = subprocess.Popen(
@@ -124,10 +120,13 @@ def demo() -> tuple[float, float]:
 
 def main() -> None:
     print(f"from a sample to GET /api/v1/table, {SAMPLES} samples at {RATE_HZ:g} Hz")
-    print(f"  the daemon                     {percentiles(asyncio.run(of_the_daemon()))}")
-    print(f"  a bare counter behind FastAPI  {percentiles(asyncio.run(of_a_bare_counter()))}")
+    ours, bare = asyncio.run(of_the_daemon()), asyncio.run(of_a_bare_counter())
+    for words, quantile in (("median", 0.5), ("p99", 0.99)):
+        peer = ("bare counter behind FastAPI", float(np.quantile(bare, quantile)))
+        report(f"from a sample to the answer, {words}", float(np.quantile(ours, quantile)), "ms", peer=peer)
     share, peak_mb = demo()
-    print(f"lowmaf demo at speed 1, nobody looking: {share:.1f} % of a core, peak {peak_mb:.0f} MB")
+    report("lowmaf demo at speed 1, nobody looking: CPU", share, "% of a core")
+    report("lowmaf demo at speed 1: peak memory", peak_mb, "MB")
 
 
 if __name__ == "__main__":

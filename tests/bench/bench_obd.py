@@ -16,6 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from driver_rate import rate_of
+from figures import report
 
 from drivers.can_link import open_bus
 from drivers.clock import ScaledClock, WallClock
@@ -33,10 +34,8 @@ SECONDS = 5.0
 
 def measure(name: str, driver: ObdCan | Elm327) -> None:
     rate = asyncio.run(rate_of(driver, SECONDS))
-    print(
-        f"{name}: {rate.per_s:.1f} samples/s, {rate.core_pct:.1f} % of a core, "
-        f"{1e6 * rate.cpu_s / rate.samples:.0f} us per sample"
-    )
+    report(f"{name}: samples", rate.per_s, "1/s")
+    report(f"{name}: CPU", 1e6 * rate.cpu_s / rate.samples, "µs/sample")
 
 
 def over_can() -> None:

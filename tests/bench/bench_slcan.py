@@ -10,12 +10,14 @@ import multiprocessing
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import can
+from figures import report
 
 from drivers.can_link import open_bus
 from drivers.simulator.pty_port import PtyPort
@@ -52,7 +54,16 @@ def next_of(bus: can.BusABC) -> can.Message | None:
             continue
 
 
-def measure(name: str, open_it: Callable[[], can.BusABC], told: Connection) -> float:
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Frames per second, how many were lost, and CPU time of each, s."""
+
+    per_s: float
+    lost: int
+    cpu_s: float
+
+
+def measure(open_it: Callable[[], can.BusABC], told: Connection) -> Received:
     bus = open_it()
     told.send(True)
     received = lost = 0
@@ -68,11 +79,7 @@ def measure(name: str, open_it: Callable[[], can.BusABC], told: Connection) -> f
         last_s, spent_s = time.monotonic() - started_s, time.thread_time() - cpu_s
     bus.shutdown()
     lost += FRAMES - expected
-    print(
-        f"{name}: {received / last_s:.0f} frames/s, {lost} of {FRAMES} lost, "
-        f"{1e6 * spent_s / received:.1f} us per frame, {100.0 * spent_s / last_s:.1f} % of a core"
-    )
-    return spent_s / received
+    return Received(received / last_s, lost, spent_s / received)
 
 
 if __name__ == "__main__":
@@ -81,9 +88,12 @@ if __name__ == "__main__":
     process.start()
     path = here.recv()
     try:
-        ours_s = measure("ours", lambda: open_bus("slcan", path, 500_000), here)
-        theirs_s = measure("python-can", lambda: theirs(path), here)
+        ours = measure(lambda: open_bus("slcan", path, 500_000), here)
+        other = measure(lambda: theirs(path), here)
     finally:
         here.send(False)
         process.join()
-    print(f"ours takes 1/{theirs_s / ours_s:.1f} of python-can's CPU (target 1/5), at 4000 frames/s or more")
+    report("frames received", ours.per_s, "1/s", peer=("python-can", other.per_s), at_least=4000.0)
+    report(f"frames lost of {FRAMES}", ours.lost, peer=("python-can", other.lost), at_most=0)
+    peer = ("python-can", 1e6 * other.cpu_s)
+    report("CPU", 1e6 * ours.cpu_s, "µs/frame", peer=peer, ratio_at_most=0.2)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import can
 from driver_rate import rate_of
+from figures import report
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -46,12 +47,13 @@ def polling() -> None:
     process_s = time.process_time() - process_s
     bus.shutdown()
     ecu.stop()
-    print(
-        f"{len(plan.request.addresses)} addresses per sample, {SAMPLES / wall_s:.0f} samples/s back to back"
-    )
-    for who, cpu_s in (("driver (with python-can)", driver_s), ("driver, bus and ECU", process_s)):
-        rate = 0.01 * SAMPLES / cpu_s
-        print(f"  {who}: {1e6 * cpu_s / SAMPLES:.0f} us per sample, {rate:.0f} samples/s per 1 % of a core")
+    addresses = len(plan.request.addresses)
+    report(f"back to back, {addresses} addresses per sample", SAMPLES / wall_s, "samples/s")
+    for who, cpu_s, target in (
+        ("driver with python-can", driver_s, 50.0),
+        ("driver, bus and ECU", process_s, None),
+    ):
+        report(f"{who}: samples/s for 1 % of a core", 0.01 * SAMPLES / cpu_s, "1/s", at_least=target)
 
 
 def bus_alone() -> None:
@@ -80,7 +82,7 @@ def bus_alone() -> None:
     process_s = time.process_time() - process_s
     near.shutdown()
     far.shutdown()
-    print(f"  of that python-can's bus alone: {1e6 * process_s / SAMPLES:.0f} us per sample")
+    report("of that python-can's bus alone", 1e6 * process_s / SAMPLES, "µs/sample")
 
 
 def car() -> None:
@@ -89,17 +91,14 @@ def car() -> None:
     cpu_s = time.process_time()
     simulated.advance_to(600.0)
     cpu_s = time.process_time() - cpu_s
-    step_us = 1e6 * cpu_s / 60_000
-    print(f"simulated car: {step_us:.1f} us per 10 ms step, {step_us / 10.0:.2f} ms per simulated second")
+    report("simulated car", 1e6 * cpu_s / 60_000, "µs per 10 ms step")
 
 
 def whole(speed: float) -> None:
     """The ``simulator`` driver as the daemon uses it."""
     rate = asyncio.run(rate_of(Simulator({"speed": speed}, WallClock()), 6.0))
-    print(
-        f"simulator at speed {speed:g}: {rate.per_s:.1f} samples/s, "
-        f"{rate.per_s / speed:.1f} per simulated second, {rate.core_pct:.1f} % of a core"
-    )
+    report(f"simulator at speed {speed:g}: samples per simulated second", rate.per_s / speed, "1/s")
+    report(f"simulator at speed {speed:g}: CPU", rate.core_pct, "% of a core")
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ os.environ["OPENBLAS_NUM_THREADS"] = "1"
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
+from figures import report
 
 from drivers.simulator.maf_sensor import ecu_table
 from drivers.simulator.recording import record_drive
@@ -218,12 +219,13 @@ def main() -> None:
                 if turn:
                     us = 1e6 * (time.process_time() - started_s) / samples
                     spent.setdefault((name, stage), []).append(us)
-    print("microseconds of CPU per sample; the filter stage is all rules that need no look-ahead")
-    print(f"{'':26s}" + "".join(f"{stage:>12s}" for stage in (*STAGES, "total")))
+    print("CPU per sample; filter: all rules that need no look-ahead; garage: sequence, and look up last")
     for name in rivals:
-        row = "".join(f"{statistics.median(spent[name, stage]):12.3f}" for stage in (*STAGES, "total"))
-        print(f"{name:26s}{row}")
-    print("garage: filter is the sequence, accumulate the look-up")
+        for stage in (*STAGES, "total"):
+            peer = None
+            if name.startswith("arrays"):
+                peer = ("plain Python loop", statistics.median(spent["plain Python loop", stage]))
+            report(f"{name}: {stage}", statistics.median(spent[name, stage]), "µs/sample", peer=peer)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import numpy as np
 import pytest
 from disk_shim import make_disk
+from figures import not_measured, report
 
 from daemon.live.hub import Hub, HubSettings
 from daemon.store.records import SessionStart
@@ -98,14 +99,15 @@ async def measure(folder: Path, recorded: SampleBatch, kept: Kept, written_bytes
         written_mb = (written_bytes() - before_bytes) / 1e6
     words, limit = kept.value
     per_hour = 3600.0 / DRIVEN_S
-    target = f"   (target: at most {limit})" if limit else ""
     p99_ms = 1e3 * statistics.quantiles(took_s, n=100)[98]
     print(f"{words}: {len(took_s)} commits in {DRIVEN_S / 60:.0f} minutes, {len(recorded.channels)} channels")
-    print(f"  written      {written_mb * per_hour:6.1f} MB/h{target}")
-    print(f"  a commit     {written_mb * 1e3 / len(took_s):6.1f} kB")
-    print(f"  file grows   {path.stat().st_size / 1e6 * per_hour:6.1f} MB/h")
-    print(f"  a commit     {1e3 * statistics.median(took_s):6.1f} ms median, {p99_ms:.1f} ms p99")
-    print(f"  CPU          {100.0 * cpu_s / DRIVEN_S:6.2f} % of a core   (target: at most 1)", flush=True)
+    short = kept.name.lower()
+    report(f"{short}: written", written_mb * per_hour, "MB/h", at_most=limit)
+    report(f"{short}: written by a commit", written_mb * 1e3 / len(took_s), "kB")
+    report(f"{short}: the file grows", path.stat().st_size / 1e6 * per_hour, "MB/h")
+    report(f"{short}: a commit takes, median", 1e3 * statistics.median(took_s), "ms")
+    report(f"{short}: a commit takes, p99", p99_ms, "ms")
+    report(f"{short}: CPU of the store", 100.0 * cpu_s / DRIVEN_S, "% of a core", at_most=1.0)
 
 
 @contextlib.contextmanager
@@ -180,7 +182,7 @@ def added_lateness() -> None:
         try:
             disk = make_disk(place / "disk", place)
         except pytest.skip.Exception as reason:
-            print(f"lateness on a slow card: not measured ({reason})")
+            not_measured("lateness on a slow card", str(reason))
             return
         p99_ms: dict[int, list[float]] = {0: [], 500: []}
         for _ in range(LATE_ROUNDS):
@@ -192,8 +194,8 @@ def added_lateness() -> None:
                 )
                 rounds.append(float(np.quantile(json.loads(ran.stdout), 0.99)))
     quick_ms, slow_ms = min(p99_ms[0]), min(p99_ms[500])  # of the rounds that others disturbed least
-    print(f"a sample is handled late by (p99) {quick_ms:.1f} ms; with 500 ms per sync by {slow_ms:.1f} ms")
-    print(f"  added {slow_ms - quick_ms:.1f} ms   (target: at most {LATE_TARGET_MS:g})")
+    report("a sample is handled late, p99", quick_ms, "ms")
+    report("added by 500 ms for each sync", slow_ms - quick_ms, "ms", at_most=LATE_TARGET_MS)
 
 
 def main() -> None:
