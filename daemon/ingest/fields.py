@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from math import nan
 from operator import attrgetter
 from typing import Any
 
 import msgspec
 import numpy as np
 
+from daemon.ingest.packed import PackedRecords
 from drivers.logs.aliases import TIME, Header, header_of
 from drivers.logs.layout import LayoutError, LogLayout, layout_of
 from drivers.logs.rows import number_of
@@ -67,9 +69,18 @@ class RecordLayouts:
     def __init__(self) -> None:
         self._known: dict[tuple[str, ...], RecordFields] = {}
 
-    def known(self, names: Sequence[str]) -> RecordFields | None:
-        """What others with these names had."""
-        return self._known.get(tuple(names))
+    def known(self, block: bytes) -> RecordFields | None:
+        """What others had whose first records have the same names in the same order."""
+        lines = block[:_NAMES_BYTES].split(b"\n", _NAMES_FROM)
+        try:
+            fields = self._known.get(tuple(OBJECT.decode(lines[0])))
+            if fields is not None and len(lines) > _NAMES_FROM:
+                for line in lines[1:_NAMES_FROM]:
+                    fields.no_other_names.decode(line)
+                return fields
+        except UNDECODABLE:
+            pass  # a closer look is needed
+        return self._known.get(tuple(names_in(block)))
 
     def found(self, names: Sequence[str], head: bytes) -> RecordFields:
         """What the fields are, by their names and the values in ``head``.
@@ -106,7 +117,8 @@ class RecordFields:
         self.time_is_number = bool(np.isfinite(head_values(self.time)).any())
         self.indices = (self.time, *dict.fromkeys(column.index for column in columns.values()))
         self.value_of = [attrgetter(f"f{index}") for index in self.indices]
-        self.decoder = _decoder(
+        self.no_other_names = _decoder_of_names(tuple(names))
+        self.decoder, self.packed = _decoder(
             (f"f{self.time}", names[self.time], not self.time_is_number),
             tuple((f"f{index}", names[index], self.is_state(index)) for index in self.indices[1:]),
         )
@@ -115,6 +127,10 @@ class RecordFields:
         """Whether the field is the state of the fuel loop, which may be said in words."""
         state = self.layout.columns.get("fuel_loop")
         return state is not None and state.index == index
+
+    def may_be_text(self, index: int) -> bool:
+        """Whether the values of a field may be texts."""
+        return index == self.time or self.is_state(index)
 
     def has_time(self, record: Any) -> bool:
         """Whether the time of a record can be read."""
@@ -176,17 +192,29 @@ def _one_field(name: str) -> msgspec.json.Decoder[Any]:
 
 
 @lru_cache(maxsize=64)
+def _decoder_of_names(names: tuple[str, ...]) -> msgspec.json.Decoder[Any]:
+    """What takes records that have no other fields than these."""
+    rename = {f"f{number}": name for number, name in enumerate(names)}
+    fields: list[Any] = [(field, msgspec.Raw, msgspec.Raw(b"")) for field in rename]
+    return msgspec.json.Decoder(
+        msgspec.defstruct("Names", fields, rename=rename, gc=False, forbid_unknown_fields=True)
+    )
+
+
+@lru_cache(maxsize=64)
 def _decoder(
     time: tuple[str, str, bool], used: tuple[tuple[str, str, bool], ...]
-) -> msgspec.json.Decoder[Any]:
-    """What decodes records: their time, which each must have, and the fields that are channels.
+) -> tuple[msgspec.json.Decoder[Any], PackedRecords]:
+    """What decodes records: their time, which each must have, and the fields that are channels; and what
+    takes their numbers.
 
     Each is given by the name it gets, its name in the record, and whether it may be text.
     """
     fields: list[Any] = [(time[0], float | str if time[2] else float)]
-    fields += [(field, float | str | None if text else float | None, None) for field, _, text in used]
+    fields += [(field, float | str | None if text else float | None, nan) for field, _, text in used]
     names = {field: name for field, name, _ in used} | {time[0]: time[1]}
-    return msgspec.json.Decoder(msgspec.defstruct("Record", fields, rename=names, gc=False))
+    kind = msgspec.defstruct("Record", fields, rename=names, gc=False)
+    return msgspec.json.Decoder(kind), PackedRecords(kind)
 
 
 def seconds_of(text: str) -> tuple[float, float]:

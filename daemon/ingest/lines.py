@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
 LONGEST_LINE = 1_000_000
 
 OVERLONG = b"!overlong"
@@ -39,3 +42,39 @@ class WholeLines:
             self._open.append(part)
             if self._open_bytes > LONGEST_LINE:
                 self._open = []  # only that it is too long matters now
+
+
+class BlockLines:
+    """The lines of a block, and which of them cannot be an object on a line of its own.
+
+    What begins with ``{`` and ends with ``}`` may be one, and where each line does, no object goes on
+    beyond its line: nothing in JSON has ``}`` followed by ``{``.
+    """
+
+    def __init__(self, block: bytes) -> None:
+        """``block`` is of whole lines; the last one may lack its end."""
+        self._block = block
+        codes = np.frombuffer(block, np.uint8)
+        stops = (codes == _NEWLINE).nonzero()[0]
+        if not block.endswith(b"\n"):
+            stops = np.append(stops, codes.size)
+        self._starts = np.concatenate((_ZERO, stops[:-1] + 1))
+        last = stops - 1  # before an empty first line there is nothing, but that begins with its end
+        if b"\r" in block:
+            last -= codes[last] == _RETURN
+        self.odd: list[int] = (
+            ((codes[last] != _CLOSES) | (codes[self._starts] != _OPENS)).nonzero()[0].tolist()
+        )
+        """Lines, from 0, that are no object."""
+
+    def __len__(self) -> int:
+        return int(self._starts.size)
+
+    def text(self, begin: int, stop: int) -> bytes:
+        """Lines from ``begin`` up to but not including ``stop``."""
+        end = int(self._starts[stop]) if stop < len(self) else len(self._block)
+        return self._block[self._starts[begin] : end]
+
+
+_NEWLINE, _RETURN, _OPENS, _CLOSES = b"\n\r{}"
+_ZERO: NDArray[np.intp] = np.zeros(1, dtype=np.intp)

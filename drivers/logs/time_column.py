@@ -101,6 +101,8 @@ class TimeLine:
         if not stamp_s.size:
             return np.empty(0)
         if period_s is None:
+            if self._offset_s is None:
+                self._offset_s, self._stamp_s = -float(stamp_s[0]), float(stamp_s[0])
             offset_s = None if np.isfinite(self._period_s) else self._offset_s
             if offset_s is not None and steps_from(self._stamp_s, stamp_s).min() >= -BACK_S:
                 self._stamp_s = float(stamp_s[-1])

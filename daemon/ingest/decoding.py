@@ -1,0 +1,105 @@
+"""Lines of a body to records, many at once; a line that is none is counted, and the first ones are named."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from daemon.ingest.fields import OBJECT, UNDECODABLE, RecordFields
+from daemon.ingest.lines import LONGEST_LINE, OVERLONG, BlockLines
+from web.ingest_desk import InvalidRecord
+
+NAMED_INVALID = 10
+
+_FEW = 25
+"""Lines that are decoded at once where some look like records and are none: with one bad line in a hundred
+it costs least to find it so."""
+_ODD_SHARE = 8
+"""Where more than one line in so many does not look like an object, each is read alone."""
+_LONGEST_WORDS = 200
+_OVERLONG_WORDS = f"longer than {LONGEST_LINE} bytes"
+
+
+class InvalidRecords:
+    """What was left out of a body: how many lines, and what was wrong with the first ones."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.first: list[InvalidRecord] = []
+
+    def add(self, line: int, error: str) -> None:
+        """A line, from 1, that is no record."""
+        self.count += 1
+        if len(self.first) < NAMED_INVALID:
+            self.first.append(InvalidRecord(line, error[:_LONGEST_WORDS]))
+
+
+class LineDecoder:
+    """Decodes the lines of one body in their order."""
+
+    def __init__(self) -> None:
+        self.invalid = InvalidRecords()
+        self._line = 0
+        self._deceived = False
+
+    def decode(self, block: bytes, fields: RecordFields | None) -> list[Any]:
+        """The records in a block of whole lines; where ``fields`` are not known, none is one."""
+        if not block:
+            return []
+        lines = BlockLines(block)
+        records: list[Any] = []
+        if fields is None or not fields.time_is_number or _ODD_SHARE * len(lines.odd) > len(lines):
+            self._one_by_one(block, self._line, fields, records)
+        else:
+            begin = 0
+            for odd in lines.odd:
+                self._together(lines, begin, odd, fields, records)
+                self._one_by_one(lines.text(odd, odd + 1), self._line + odd, fields, records)
+                begin = odd + 1
+            self._together(lines, begin, len(lines), fields, records)
+        self._line += len(lines)
+        return records
+
+    def _together(
+        self, lines: BlockLines, begin: int, end: int, fields: RecordFields, records: list[Any]
+    ) -> None:
+        """Decodes lines that look like objects, all at once as long as they are records."""
+        while begin < end:
+            stop = min(begin + _FEW, end) if self._deceived else end
+            text = lines.text(begin, stop)
+            try:
+                several = fields.decoder.decode_lines(text)
+            except UNDECODABLE:
+                several = []
+            if len(several) == stop - begin:
+                records += several
+            elif self._deceived:
+                self._one_by_one(text, self._line + begin, fields, records)
+            else:
+                self._deceived = True
+                continue
+            begin = stop
+
+    def _one_by_one(self, text: bytes, before: int, fields: RecordFields | None, records: list[Any]) -> None:
+        """Decodes lines, of which so many come ``before`` in the body."""
+        decoder = OBJECT if fields is None else fields.decoder
+        for number, line in enumerate(text.split(b"\n"), start=before + 1):
+            try:
+                record: Any = decoder.decode(line)
+            except UNDECODABLE as error:
+                if line.strip():
+                    self.invalid.add(number, _OVERLONG_WORDS if line == OVERLONG else _words(error))
+                continue
+            if fields is None:
+                self.invalid.add(number, "it has no fields")
+            elif fields.time_is_number or fields.has_time(record):
+                records.append(record)
+            else:
+                self.invalid.add(number, "its time cannot be read")
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8 text"
+    return str(error)
