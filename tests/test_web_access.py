@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -12,10 +13,10 @@ import pytest
 from paired_app import CAR, PHONE, PairedApp, paired_app
 from starlette.routing import Route
 
-from web import request_body
 from web.access import COOKIE, AccessSettings
 from web.app import create_app
 from web.rate_limit import MOST_ADDRESSES, RateLimit
+from web.request_body import BodyLimits
 
 UNSAFE = ("POST", "PUT", "PATCH", "DELETE", "TRACE", "PURGE")
 OPENEJ = {"/api/analyze/0", "/api/analyze/0/"}
@@ -265,20 +266,53 @@ def test_a_rate_limit_fills_again_and_forgets_the_longest_unseen() -> None:
     assert limit.take("a") == 0.0, "begins anew"
 
 
-async def test_a_body_that_comes_too_slowly_is_given_up(
-    car: PairedApp, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(request_body, "GRACE_S", 0.2)
+async def drip() -> AsyncIterator[bytes]:
+    while True:
+        yield b" "
+        await asyncio.sleep(0.01)
 
-    async def drip() -> AsyncIterator[bytes]:
-        while True:
-            yield b" "
-            await asyncio.sleep(0.01)
 
-    async with car.client() as client, asyncio.timeout(10.0):
+async def test_a_body_that_comes_too_slowly_is_given_up(tmp_path: Path) -> None:
+    slow = AccessSettings(bodies=BodyLimits(wait_s=0.2))
+    async with paired_app(tmp_path, slow) as car, car.client() as client, asyncio.timeout(10.0):
         answer = await client.post("/api/analyze/0/", content=drip())
         assert (answer.status_code, answer.json()["error"]["code"]) == (408, "body_too_slow")
+        assert "[limits] body_wait_s" in answer.json()["error"]["message"]
         assert (await client.post("/api/analyze/0/", json=ROW)).status_code == 200
+
+
+async def test_a_body_has_the_longer_the_more_of_it_comes(tmp_path: Path) -> None:
+    slow = AccessSettings(bodies=BodyLimits(wait_s=0.2, least_bytes_per_s=1.0))
+    content = json.dumps(ROW).encode()
+
+    async def in_pieces() -> AsyncIterator[bytes]:
+        for at in range(0, len(content), 20):
+            yield content[at : at + 20]
+            await asyncio.sleep(0.05)
+
+    async with paired_app(tmp_path, slow) as car, car.client() as client:
+        assert 0.05 * len(content) / 20 > slow.bodies.wait_s
+        assert (await client.post("/api/analyze/0/", content=in_pieces())).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "media_type", "limits"),
+    [
+        ("POST", "/api/v1/pair", "application/json", BodyLimits(json_bytes=500)),
+        ("POST", "/api/v1/commands", "application/json", BodyLimits(json_bytes=500)),
+        ("PUT", "/api/v1/maf-table", "text/csv", BodyLimits(table_bytes=500)),
+    ],
+)
+async def test_how_much_a_body_has_is_the_owners_choice(
+    tmp_path: Path, method: str, path: str, media_type: str, limits: BodyLimits
+) -> None:
+    async with paired_app(tmp_path, AccessSettings(bodies=limits)) as car:
+        headers = {**await car.token(), "content-type": media_type}
+        async with car.client(**headers) as client:
+            within = await client.request(method, path, content=b" " * 500)
+            beyond = await client.request(method, path, content=b" " * 501)
+    assert within.status_code not in {413, 500}
+    assert (beyond.status_code, beyond.json()["error"]["detail"]) == (413, {"limit_bytes": 500})
 
 
 async def test_the_size_of_a_log_for_the_openej_service_is_the_owners_choice(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import ipaddress
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from starlette.datastructures import Headers
@@ -22,6 +22,7 @@ from web.cross_origin import SERVICE_PATHS
 from web.device_shelf import Device, DeviceKind, DeviceShelf
 from web.errors import ApiError, error_response, is_stream
 from web.rate_limit import RateLimit
+from web.request_body import BodyLimits, keep_to
 
 COOKIE = "lowmaf_device"
 COOKIE_AGE_S = 400 * 24 * 3600
@@ -47,6 +48,7 @@ class AccessSettings:
     openej_per_min: float = 60.0
     openej_max_bytes: int = 100_000_000
     requests_per_s: float = 100.0
+    bodies: BodyLimits = field(default_factory=BodyLimits)
 
 
 def request_limit(settings: AccessSettings) -> RateLimit:
@@ -97,6 +99,7 @@ class Access:
             return
         caller = self._caller(scope)
         scope[_CALLER] = caller
+        keep_to(self._settings.bodies, scope)
         try:
             self._refuse(scope, caller)
             with self._serving(scope, caller):

@@ -16,7 +16,6 @@ from web.errors import ApiError
 from web.json_body import read_json_object
 from web.service_errors import service_errors_answered
 
-BODY_LIMIT = 64 * 1024
 MOST_RUNS = 6
 MOST_LOGS = 100
 LISTED = 100
@@ -51,7 +50,7 @@ def add_analyses_routes(app: FastAPI, desk: AnalysisDesk) -> None:
         },
     )
     async def ask(request: Request) -> Response:
-        document = await read_json_object(request, BODY_LIMIT, what="an analysis", allowed=_ALLOWED)
+        document = await read_json_object(request, what="an analysis", allowed=_ALLOWED)
         order = _order(document)
         with service_errors_answered():
             ids = await desk.ask(order)

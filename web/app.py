@@ -46,8 +46,6 @@ from web.security import SECURITY_HEADERS, Guard
 from web.session_routes import add_session_routes
 from web.session_shelf import SessionShelf
 
-COMMAND_BODY_LIMIT = 64 * 1024
-
 _NO_STORE = {"cache-control": "no-store"}
 
 
@@ -234,7 +232,7 @@ def _add_commands(app: FastAPI, board: Board) -> None:
     )
     async def post_command(request: Request) -> Response:
         allowed = 'a command looks like {"command": "reset"}, further keys are its arguments'
-        document = await read_json_object(request, COMMAND_BODY_LIMIT, what="a command", allowed=allowed)
+        document = await read_json_object(request, what="a command", allowed=allowed)
         name = document.pop("command", None)
         if not isinstance(name, str):
             raise ApiError(422, "invalid_request", allowed)

@@ -17,7 +17,6 @@ from web.json_body import read_json_object
 from web.pairing import Invitation, Pairing, pairing_link
 from web.service_errors import service_errors_answered
 
-BODY_LIMIT = 4096
 _NO_STORE = {"cache-control": "no-store"}
 _PAIR_ALLOWED = 'a code is presented as {"code": "ABCD-2345", "name": "my phone"}'
 _ADD_ALLOWED = (
@@ -111,7 +110,7 @@ def device_document(device: Device) -> dict[str, Any]:
 async def _presented(request: Request) -> tuple[str, str]:
     """The code and the name of the device. Whatever is no code is refused as a wrong one is."""
     try:
-        document = await read_json_object(request, BODY_LIMIT, what="a code", allowed=_PAIR_ALLOWED)
+        document = await read_json_object(request, what="a code", allowed=_PAIR_ALLOWED)
     except ApiError as error:
         if error.status == 413:
             raise
@@ -123,7 +122,7 @@ async def _presented(request: Request) -> tuple[str, str]:
 
 
 async def _addition(request: Request) -> tuple[DeviceKind, str]:
-    document = await read_json_object(request, BODY_LIMIT, what="a device", allowed=_ADD_ALLOWED)
+    document = await read_json_object(request, what="a device", allowed=_ADD_ALLOWED)
     kind, name = document.get("kind"), document.get("name", "")
     if kind not in list(DeviceKind) or not isinstance(name, str):
         raise ApiError(422, "invalid_request", _ADD_ALLOWED)

@@ -8,7 +8,7 @@ import msgspec
 from starlette.requests import Request
 
 from web.errors import ApiError
-from web.request_body import read_body
+from web.request_body import limits_of, read_body
 
 
 def media_type(request: Request) -> str:
@@ -16,13 +16,13 @@ def media_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-async def read_json_object(request: Request, limit: int, *, what: str, allowed: str) -> dict[str, Any]:
-    """The body, at most ``limit`` bytes. ``what`` it is and what is ``allowed`` are said in errors.
+async def read_json_object(request: Request, *, what: str, allowed: str) -> dict[str, Any]:
+    """The body. ``what`` it is and what is ``allowed`` are said in errors.
 
     Raises:
         ApiError: 413 too large, 415 not sent as JSON, 422 not a JSON object.
     """
-    body = await read_body(request, limit)
+    body = await read_body(request, limits_of(request).json_bytes)
     given = media_type(request)
     if given != "application/json":
         message = f"{what} is sent as application/json, not as {given or 'nothing'}"

@@ -17,9 +17,8 @@ from web.documents import encode_json
 from web.errors import ApiError
 from web.json_body import media_type
 from web.rendition import Rendition
-from web.request_body import read_body
+from web.request_body import limits_of, read_body
 
-BODY_LIMIT = 1_000_000
 LONGEST_NAME = 80
 LIKELY_RATIO = (0.5, 2.0)
 """Median of new over old flow. Outside, the unit is wrong or the table is another car's: kg/h give 3.6."""
@@ -130,7 +129,7 @@ def _refuse_unlikely(comparison: dict[str, Any]) -> None:
 
 
 async def _text(request: Request) -> str:
-    body = await read_body(request, BODY_LIMIT)
+    body = await read_body(request, limits_of(request).table_bytes)
     given = media_type(request)
     if given not in _TEXT_TYPES:
         message = (

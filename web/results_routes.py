@@ -16,7 +16,6 @@ from web.rendition import answered
 from web.results import PublishedResults, ResultShelf
 from web.service_errors import service_errors_answered
 
-BODY_LIMIT = 4096
 LONGEST_NAME = 80
 _NO_STORE = {"cache-control": "no-store"}
 _ALLOWED = 'a result is published with {"name": "after the new intake"}, or with no body at all'
@@ -105,7 +104,7 @@ async def _name_of(request: Request) -> str:
     """The name in the body; '' without a body."""
     if request.headers.get("content-length", "0") == "0" and "transfer-encoding" not in request.headers:
         return ""
-    document = await read_json_object(request, BODY_LIMIT, what="the name of a result", allowed=_ALLOWED)
+    document = await read_json_object(request, what="the name of a result", allowed=_ALLOWED)
     name = document.pop("name", "")
     if document or not isinstance(name, str):
         raise ApiError(422, "invalid_request", _ALLOWED)

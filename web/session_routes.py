@@ -23,7 +23,6 @@ from web.session_shelf import (
     SessionUnknownError,
 )
 
-BODY_LIMIT = 4096
 LONGEST_NAME = 80
 _NO_STORE = {"cache-control": "no-store"}
 _ALLOWED = (
@@ -77,9 +76,7 @@ def add_session_routes(app: FastAPI, shelf: SessionShelf) -> None:
         openapi_extra=_json_body({"name": {"type": ["string", "null"]}, "included": {"type": "boolean"}}),
     )
     async def change_session(request: Request, number: Number) -> Response:
-        change = _change(
-            await read_json_object(request, BODY_LIMIT, what="a change of a session", allowed=_ALLOWED)
-        )
+        change = _change(await read_json_object(request, what="a change of a session", allowed=_ALLOWED))
         with session_errors_answered():
             session = await shelf.change(number, change)
         return _json(session)
