@@ -85,7 +85,9 @@ async def test_a_drive_that_goes_on_keeps_all_of_its_samples(path: Path, tmp_pat
         np.testing.assert_array_equal(car.hub.snapshot().hits, expected.hits)
         assert car.hub.snapshot().counts == expected.counts
         await car.store.flush()
-        assert await car.store.counts(going_on) == car.hub.pipeline.drive_counts()
+        assert await car.store.counts(going_on) == {
+            label: n for label, n in car.hub.pipeline.drive_counts().items() if n
+        }
 
 
 async def test_what_happens_while_the_drives_are_read_is_not_lost(
@@ -221,7 +223,8 @@ async def test_damaged_cells_are_made_anew(path: Path) -> None:
         blocks, minutes = await car.store.blocks(number), await car.store.minutes(number)
         car.store.write("UPDATE cell_blocks SET crc32 = 0 WHERE block > 2")
         car.store.write("DELETE FROM verdict_minutes WHERE minute = 1")
-        car.store.write("UPDATE verdict_counts SET n = n - 1 WHERE verdict = 'accepted'")
+        counts = await car.store.counts(number)
+        car.store.write("UPDATE verdict_counts SET counts = replace(counts, '1', '2')")
         await car.store.flush()
         answer = await car.sessions.rebuild(number)
         assert answer == {
@@ -231,6 +234,7 @@ async def test_damaged_cells_are_made_anew(path: Path) -> None:
         }
         assert await car.store.blocks(number) == blocks
         assert await car.store.minutes(number) == minutes
+        assert await car.store.counts(number) == counts
         assert_same_table(car.hub.snapshot(), expected)
 
 

@@ -132,7 +132,7 @@ def test_the_cells_can_be_made_anew_from_the_kept_samples(run, folder, tmp_path)
         }
         assert len(blocks) > 10
         assert blocks == await store.blocks(1)
-        assert anew.verdict_counts() == await store.counts(1)
+        assert {label: n for label, n in anew.verdict_counts().items() if n} == await store.counts(1)
 
     stored(database, look)
 

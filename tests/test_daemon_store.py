@@ -7,6 +7,7 @@ import math
 import shutil
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -233,8 +234,8 @@ async def test_what_cannot_be_written_is_our_mistake_and_said_at_once(path: Path
 
 async def test_a_mistake_in_writing_ends_the_writer_loudly(path: Path) -> None:
     store = await Store.open(path, commit_interval_s=NEVER_S)
-    session = await store.begin_session(START)
-    store.write_counts(session, {"accepted": "many"})  # type: ignore[dict-item]
+    await store.begin_session(START)
+    store.write("INSERT INTO maf_tables (revision) VALUES (1)")
     watching = asyncio.create_task(store.watch())
     with pytest.raises(sqlite3.IntegrityError):
         await store.flush()
@@ -434,6 +435,7 @@ async def test_damaged_rows_are_left_out_and_told(path: Path) -> None:
         await store.put_table(default_axis())
         session = await store.begin_session(START)
         store.write_blocks(session, {0: b"good", 1: b"bad"})
+        store.write_counts(session, {"accepted": 7, "open_loop": 3})
         store.write_samples(session, batch(0, 10))
         await store.flush()
         store.write_samples(session, batch(10, 10))
@@ -442,20 +444,56 @@ async def test_damaged_rows_are_left_out_and_told(path: Path) -> None:
         connection.execute("UPDATE cell_blocks SET state = zeroblob(length(state)) WHERE block = 1")
         connection.execute("UPDATE sample_chunks SET data = zeroblob(5) WHERE first_t_s = 0")
         connection.execute("UPDATE sessions SET epoch = 99 WHERE id = 2")
-        connection.execute("UPDATE maf_tables SET maf_v = replace(maf_v, '0.94', '0.84') WHERE revision = 2")
+        connection.execute("UPDATE maf_tables SET maf_v = replace(maf_v, '1', '2') WHERE revision = 1")
+        connection.execute("UPDATE verdict_counts SET counts = replace(counts, '7', '8') WHERE session = 1")
     async with await Store.open(path) as store:
         assert await store.blocks(session) == {0: b"good"}
         (kept,) = await samples_of(store, session)
         assert same(kept, batch(10, 10))
-        assert [kept.id for kept in await store.sessions()] == [session]
-        assert store.current_table() is None, "an older table must not pass for the one in the ECU"
+        assert [(kept.id, kept.samples, kept.accepted) for kept in await store.sessions()] == [
+            (session, 0, 0)
+        ]
+        assert await store.counts(session) == {}
         assert [notice.message for notice in store.notices] == [
-            "MAF table 2 was damaged on the disk and is left out.",
+            "MAF table 1 was damaged on the disk and is left out.",
             "block 1 of session 1 was damaged on the disk and is left out.",
             "chunk 0 of the samples of session 1 was damaged on the disk and is left out.",
+            "the count of verdicts of session 1 was damaged on the disk and is left out.",
             "session 2 was damaged on the disk and is left out.",
         ]
-        assert (await store.put_table(default_axis())).revision == 3
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE maf_tables SET maf_v = replace(maf_v, '0.94', '0.84') WHERE revision = 2",
+        "UPDATE maf_tables SET revision = 130 WHERE revision = 2",
+        "DELETE FROM maf_tables WHERE revision = 2",
+        "DELETE FROM maf_tables",
+        "UPDATE cell_locks SET cell = 4",
+        "UPDATE cell_locks SET maf_table_revision = 1",
+        "DELETE FROM cell_locks",
+    ],
+)
+async def test_the_table_in_the_ecu_and_its_locks_are_had_back_whatever_becomes_of_their_rows(
+    path: Path, damage: str
+) -> None:
+    async with await Store.open(path) as store:
+        await store.put_table(TABLE)
+        await store.put_configured_table(default_axis())
+        store.write_locks(frozenset({3}))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(damage)
+    async with await Store.open(path) as store:
+        current = await store.put_configured_table(default_axis())
+        assert current.revision == 2
+        assert current.maf_v.tobytes() == default_axis().maf_v.tobytes()
+        assert store.current_table() is not None
+        assert await store.locks(2) == {3}
+        assert [notice.code for notice in store.notices] == ["data_damaged"] * ("130" in damage)
+        session = await store.begin_session(replace(START, maf_table_revision=2))
+        assert await store.session(session) is not None
+        assert (await store.put_table(TABLE)).revision == (131 if "130" in damage else 3)
 
 
 def test_the_clock_says_what_it_knows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -129,6 +129,9 @@ class Outcome:
     torn: int = 0
 
 
+COUNTS = "SELECT json_extract(counts, '$.accepted') FROM verdict_counts"
+
+
 def opened(folder: Path, all_images: Iterator[Image]) -> Outcome:
     """Opens each image as the daemon does at its start, and looks at what it holds."""
     outcome = Outcome()
@@ -142,7 +145,7 @@ def opened(folder: Path, all_images: Iterator[Image]) -> Outcome:
         lock, notices = prepare(path)
         outcome.damaged += bool(notices)
         with closing(sqlite3.connect(path)) as connection:
-            kept = [n for (n,) in connection.execute("SELECT n FROM verdict_counts")]
+            kept = [n for (n,) in connection.execute(COUNTS)]
             ((samples,),) = connection.execute("SELECT coalesce(sum(n), 0) FROM sample_chunks")
             states = connection.execute("SELECT count(*) FROM cell_blocks").fetchone()[0]
         lock.release()

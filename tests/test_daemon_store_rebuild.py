@@ -66,5 +66,5 @@ async def test_cells_made_anew_from_kept_samples_equal_the_kept_ones(tmp_path: P
         }
         assert sorted(blocks) == [2, 3, 4, 5, 6, 7], "the loop closes after a minute"
         assert blocks == await store.blocks(session)
-        assert anew.verdict_counts() == await store.counts(session)
+        assert {label: n for label, n in anew.verdict_counts().items() if n} == await store.counts(session)
         assert anew.counts().accepted > 1000

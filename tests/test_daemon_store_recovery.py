@@ -263,17 +263,48 @@ async def test_an_altered_fact_is_noticed_at_the_start(path: Path, key: str, old
         assert await store.locks(1) == {3, 7}
 
 
-async def test_the_number_of_a_lost_table_is_not_given_to_another(path: Path) -> None:
+@pytest.mark.parametrize("fact", ["there", "altered", "of a snapshot"])
+async def test_a_lost_table_is_had_back_or_its_number_not_given_to_another(path: Path, fact: str) -> None:
     async with await Store.open(path, commit_interval_s=NEVER_S) as store:
         assert (await store.put_table(FLASHED)).revision == 2
         await drive(store, revision=2)
-    without_snapshots(path)
+    snapshots(path)[0].unlink()
+    if fact != "of a snapshot":
+        without_snapshots(path)
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE maf_tables SET maf_v = '[9, 9, 9]' WHERE revision = 2")
+        if fact != "there":
+            connection.execute("UPDATE meta SET value = replace(value, '9', '8') WHERE key = 'maf_table'")
     zero(path, leaves(path, "verdict_counts")[0])
     async with await Store.open(path) as store:
+        if fact == "there":
+            current = store.current_table()
+            assert current is not None
+            assert current.maf_v.tobytes() == FLASHED.maf_v.tobytes()
+            return
         assert store.current_table() is None, "an older table must not pass for the one in the ECU"
-        assert (await store.put_table(default_axis())).revision == 3
+        assert (await store.put_configured_table(default_axis())).revision == 3
+        assert "maf_table_lost" in [notice.code for notice in store.notices]
+
+
+async def test_a_table_that_was_flashed_after_the_snapshot_stays_the_current_one(path: Path) -> None:
+    async with await Store.open(path, commit_interval_s=NEVER_S) as store:
+        assert (await store.put_table(FLASHED)).revision == 2
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE meta SET value = replace(value, '9', '8') WHERE key = 'maf_table'")
+    async with await Store.open(path) as store:
+        assert "what it says of the maf_table was altered" in store.notices[0].message
+        current = store.current_table()
+        assert current is not None
+        assert (current.revision, current.maf_v.tobytes()) == (2, FLASHED.maf_v.tobytes())
+
+
+async def test_lost_counts_are_said_with_what_makes_them_anew(path: Path) -> None:
+    without_snapshots(path)
+    zero(path, leaves(path, "verdict_counts")[0])
+    async with await Store.open(path) as store:
+        assert {session.samples for session in await store.sessions()} == {0}
+        assert "lowmaf sessions rebuild makes them anew" in store.notices[0].message
 
 
 async def test_the_log_is_read_and_set_aside_with_its_database(path: Path, tmp_path: Path) -> None:

@@ -9,10 +9,10 @@ import sqlite3
 from pathlib import Path
 
 from daemon.store.copying import PAGE_BYTES, sync_folder
+from daemon.store.kept_twice import altered_facts, restore
 from daemon.store.records import DatabaseInUseError, StoreError, StoreNotice
 from daemon.store.recovery import finish_recovery, recover
 from daemon.store.reserve import give_up_reserve
-from daemon.store.rows import SEALED_KEYS, unsealed
 from daemon.store.schema import APPLICATION_ID, VERSION, is_whole, upgrade
 
 MAGIC = b"SQLite format 3\0"
@@ -190,6 +190,7 @@ def _make_ready(path: Path) -> None:
                 connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             connection.execute("PRAGMA journal_mode = WAL")
             upgrade(connection, version)
+            restore(connection)
             connection.execute(
                 "UPDATE sessions SET closed_how = 'closed_incorrect' WHERE closed_how = 'open'"
             )
@@ -224,8 +225,6 @@ def _version(path: Path, connection: sqlite3.Connection) -> int:
         )
     if not is_whole(connection, version):
         raise _DamagedError("its tables are not as they were made")
-    for key in SEALED_KEYS:
-        kept = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        if kept is not None and unsealed(kept[0]) is None:
-            raise _DamagedError(f"what it says of the {key} was altered")
+    for key in altered_facts(connection):
+        raise _DamagedError(f"what it says of the {key} was altered")
     return int(version)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,10 +15,12 @@ from daemon.store.rows import (
     CHUNKS_PER_SESSION,
     batch_of,
     boot_of,
+    counts_of,
     minute_of,
     session_of,
     state_of,
     table_of,
+    unsealed,
 )
 from lowmaf.cells import BlockKey
 from lowmaf.maf_table import MafTable
@@ -30,15 +32,12 @@ MAX_SESSION = (1 << 31) - 1
 """Highest number that a session may have: ids of its chunks are 64 bit integers."""
 
 _SESSIONS = """
-SELECT *,
-    (SELECT coalesce(sum(n), 0) FROM verdict_counts WHERE session = s.id) AS samples,
-    (SELECT coalesce(sum(n), 0) FROM verdict_counts WHERE session = s.id AND verdict = 'accepted')
-        AS accepted,
+SELECT s.*, c.counts, c.crc32 AS counts_crc32,
     (SELECT first_t_s FROM sample_chunks WHERE id >= s.id << 32 AND id < (s.id + 1) << 32
         ORDER BY id LIMIT 1) AS first_t_s,
     (SELECT last_t_s FROM sample_chunks WHERE id >= s.id << 32 AND id < (s.id + 1) << 32
         ORDER BY id DESC LIMIT 1) AS last_t_s
-FROM sessions AS s WHERE id >= ? AND id <= ? ORDER BY id
+FROM sessions AS s LEFT JOIN verdict_counts AS c ON c.session = s.id WHERE id >= ? AND id <= ? ORDER BY id
 """
 _KEPT = """
 SELECT count(*) AS chunks, coalesce(sum(n), 0) AS samples, max(id) AS last_id,
@@ -76,8 +75,10 @@ class StoreReader:
 
     async def newest_table(self) -> MafTable | None:
         """The MAF table that is in the ECU now; None before the first, and where it was damaged."""
-        tables = await self.tables()
-        return tables[-1] if tables and tables[-1].revision == await self.last_table_revision() else None
+        text = await self.remembered("maf_table")
+        noted = None if text is None else unsealed(text)
+        newest = await self.last_table_revision() if noted is None else noted["revision"]
+        return next((table for table in await self.tables() if table.revision == newest), None)
 
     async def last_table_revision(self) -> int:
         """The highest revision of a MAF table, 0 before the first."""
@@ -129,8 +130,8 @@ class StoreReader:
 
     async def counts(self, session: int) -> dict[str, int]:
         """Samples of the session per verdict label."""
-        rows = await self._read("SELECT verdict, n FROM verdict_counts WHERE session = ?", session)
-        return dict(tuple(row) for row in rows)
+        rows = await self._read("SELECT counts, crc32 FROM verdict_counts WHERE session = ?", session)
+        return self._counts(session, rows[0]) if rows else {}
 
     async def minutes(self, session: int) -> dict[int, dict[str, int]]:
         """Samples per verdict label, above 0, for each minute of the session's time that is over."""
@@ -195,7 +196,20 @@ class StoreReader:
             if (boot := boot_of(row)) is not None:
                 boots[boot.boot_id] = boot
         rows = await self._read(_SESSIONS, first, last)
-        return list(self._whole(rows, lambda row: session_of(row, boots), lambda row: f"session {row['id']}"))
+        counts = {row["id"]: self._counts(row["id"], (row["counts"], row["counts_crc32"])) for row in rows}
+        return list(
+            self._whole(
+                rows,
+                lambda row: session_of(row, boots, counts[row["id"]]),
+                lambda row: f"session {row['id']}",
+            )
+        )
+
+    def _counts(self, session: int, row: Sequence[Any]) -> dict[str, int]:
+        counts = counts_of(session, row)
+        if counts is None:
+            self._leave_out(f"the count of verdicts of session {session}")
+        return counts or {}
 
     async def _read(self, sql: str, *parameters: Any) -> list[sqlite3.Row]:
         try:

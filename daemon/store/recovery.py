@@ -17,8 +17,9 @@ from shutil import disk_usage
 from typing import Any
 
 from daemon.store.copying import columns, key_columns, new_copy, put_in_place, sync_folder, tables
+from daemon.store.kept_twice import read_sealed, restore
 from daemon.store.records import StoreError, StoreNotice
-from daemon.store.rows import CHUNKS_PER_SESSION, checksum, sealed, unsealed
+from daemon.store.rows import CHUNKS_PER_SESSION, checksum, sealed, sealed_table
 from daemon.store.salvage import DamagedFile
 from daemon.store.snapshots import LEFT_OUT, snapshots
 
@@ -149,6 +150,10 @@ class _Recovery:
             sentences.append(f"Added from {snapshot}: {self._words(added)}.")
         if named := [words for table, words in _WORDS.items() if table in missing]:
             sentences.append(f"Some {' and '.join(named)} could not be read.")
+        if "verdict_counts" in missing and not added["verdict_counts"]:
+            sentences.append(
+                "Some counts of samples could not be read: lowmaf sessions rebuild makes them anew."
+            )
         self._settle(epoch_known="meta" not in missing or snapshot is not None)
         self._copy.execute("COMMIT")
         return " ".join([*sentences, *left_out])
@@ -239,8 +244,9 @@ class _Recovery:
 
     def _settle(self, *, epoch_known: bool) -> None:
         """Makes sure that what is missing cannot make what is here say something else."""
-        self._settle_locks()
         self._keep_numbers_of_lost_tables()
+        self._settle_current_table()
+        restore(self._copy)
         for table in self._tables:
             for key in self._copy.execute(f"PRAGMA foreign_key_list({table})").fetchall():
                 parent, column = key[2], key[3]
@@ -266,17 +272,24 @@ class _Recovery:
                     (revision, wrong),
                 )
 
-    def _settle_locks(self) -> None:
-        """The newest locks are kept a second time, under a checksum."""
-        if (kept := self._sealed("locks")) is not None:
-            self._copy.execute("DELETE FROM cell_locks WHERE maf_table_revision = ?", (kept["revision"],))
-            self._copy.executemany(
-                "INSERT INTO cell_locks VALUES (?, ?)", [(kept["revision"], cell) for cell in kept["cells"]]
-            )
+    def _settle_current_table(self) -> None:
+        """A snapshot may say that a table is current which was replaced since."""
+        kept = read_sealed(self._copy, "maf_table")
+        row = self._copy.execute(
+            "SELECT revision, name, maf_v, flow_gs, created_wall_s, crc32 FROM maf_tables "
+            "ORDER BY revision DESC LIMIT 1"
+        ).fetchone()
+        if row is None or (kept is not None and kept["revision"] >= row[0]):
+            return
+        revision, name, maf_v, flow_gs, created_wall_s, crc32 = row
+        self._copy.execute("DELETE FROM meta WHERE key = 'maf_table'")
+        if checksum(revision, maf_v, flow_gs) == crc32:
+            text = sealed_table(revision, name, maf_v, flow_gs, created_wall_s)
+            self._copy.execute("INSERT INTO meta VALUES ('maf_table', ?)", (text,))
 
     def _settle_epoch(self, *, known: bool) -> None:
         """Where it is not known since when learning counts, nothing of before may."""
-        kept = self._sealed("epoch")
+        kept = read_sealed(self._copy, "epoch")
         ((newest, sessions),) = self._copy.execute("SELECT coalesce(max(epoch), 1), count(*) FROM sessions")
         if newest > (1 if kept is None else kept["epoch"]):
             ((first,),) = self._copy.execute("SELECT min(id) FROM sessions WHERE epoch = ?", (newest,))
@@ -291,9 +304,5 @@ class _Recovery:
     def _newest_session(self) -> int:
         """The highest number that a drive ever had, as far as is known: none is used again."""
         ((newest,),) = self._copy.execute("SELECT coalesce(max(id), 0) FROM sessions")
-        epoch = self._sealed("epoch")
+        epoch = read_sealed(self._copy, "epoch")
         return max(int(newest), self._last_session, 0 if epoch is None else epoch["session"] - 1)
-
-    def _sealed(self, key: str) -> dict[str, Any] | None:
-        row = self._copy.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-        return None if row is None else unsealed(row[0])

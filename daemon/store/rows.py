@@ -19,6 +19,7 @@ from daemon.store.sample_codec import SampleChunk, decode_samples, encode_sample
 from daemon.wall_clock import BootClock, ClockReading, ClockState
 from lowmaf.maf_table import MafTable
 from lowmaf.samples import SampleBatch
+from lowmaf.verdicts import Verdict
 
 CHUNK_SAMPLES = 4096
 CHUNKS_PER_SESSION = 1 << 32
@@ -40,7 +41,7 @@ SESSION_COLUMNS = (
 )
 """What does not change while a session goes on."""
 
-SEALED_KEYS = ("epoch", "locks")
+SEALED_KEYS = ("epoch", "locks", "maf_table", "configured_table")
 """Facts in ``meta`` that the table depends on; their values carry a checksum."""
 
 
@@ -83,7 +84,7 @@ def rows_of(taken: PendingWrites, next_chunk: dict[int, int]) -> Rows:
     return Rows(
         [_chunk_row(session, batch, next_chunk) for session, batch in _pieces(taken.samples)],
         [_block_row(session, block, state) for (session, block), state in taken.blocks.items()],
-        [(session, label, n) for session, counts in taken.counts.items() for label, n in counts.items()],
+        [_counts_row(session, counts) for session, counts in taken.counts.items()],
     )
 
 
@@ -106,6 +107,19 @@ def table_row(table: MafTable, created_wall_s: float) -> tuple[Any, ...]:
     maf_v, flow_gs = table_text(table)
     crc32 = checksum(table.revision, maf_v, flow_gs)
     return table.revision, table.name, maf_v, flow_gs, crc32, created_wall_s
+
+
+def sealed_table(revision: int, name: str, maf_v: str, flow_gs: str | None, created_wall_s: float) -> str:
+    """What ``meta`` says of the MAF table that is in the ECU: its row of ``maf_tables`` a second time."""
+    return sealed(
+        {
+            "revision": revision,
+            "name": name,
+            "maf_v": maf_v,
+            "flow_gs": flow_gs,
+            "created_wall_s": created_wall_s,
+        }
+    )
 
 
 def table_of(row: Sequence[Any]) -> MafTable | None:
@@ -140,8 +154,8 @@ def session_row(session: int, start: SessionStart, clock: ClockReading) -> tuple
     return (*row, checksum(*row))
 
 
-def session_of(row: sqlite3.Row, boots: Mapping[str, BootClock]) -> Session | None:
-    """The session in a row of ``sessions`` with its sums and span of samples; None if it was damaged.
+def session_of(row: sqlite3.Row, boots: Mapping[str, BootClock], counts: Mapping[str, int]) -> Session | None:
+    """The session in a row of ``sessions`` with its span of samples and ``counts``; None if it was damaged.
 
     Where the wall clock was not known when it began, but became so in the same boot, it is dated by that.
     """
@@ -166,8 +180,8 @@ def session_of(row: sqlite3.Row, boots: Mapping[str, BootClock]) -> Session | No
         estimator=row["estimator"],
         settings=json.loads(row["settings"]),
         included=bool(row["included"]),
-        samples=row["samples"],
-        accepted=row["accepted"],
+        samples=sum(counts.values()),
+        accepted=counts.get(Verdict.ACCEPTED.label, 0),
     )
 
 
@@ -179,7 +193,7 @@ def _duration_s(row: sqlite3.Row) -> float | None:
 
 def minute_row(session: int, minute: int, counts: Mapping[str, int]) -> tuple[Any, ...]:
     """A row of ``verdict_minutes``."""
-    text = json.dumps({label: n for label, n in counts.items() if n})
+    text = _counts_text(counts)
     return session, minute, text, checksum(session, minute, text)
 
 
@@ -187,6 +201,15 @@ def minute_of(session: int, row: Sequence[Any]) -> tuple[int, dict[str, int]] | 
     """The minute and its counts in a row of ``verdict_minutes`` (minute, counts, crc32); None if damaged."""
     minute, text, crc32 = row
     return (minute, json.loads(text)) if checksum(session, minute, text) == crc32 else None
+
+
+def counts_of(session: int, row: Sequence[Any]) -> dict[str, int] | None:
+    """The counts in a row of ``verdict_counts`` (counts, crc32), none where the session has no row; None if
+    damaged."""
+    text, crc32 = row
+    if text is None and crc32 is None:
+        return {}
+    return json.loads(text) if checksum(session, text) == crc32 else None
 
 
 def boot_row(boot: BootClock) -> tuple[Any, ...]:
@@ -234,6 +257,15 @@ def _chunk_row(session: int, batch: SampleBatch, next_chunk: dict[int, int]) -> 
 def _block_row(session: int, block: int, state: bytes) -> tuple[Any, ...]:
     compressed = zlib.compress(state)
     return session, block, compressed, checksum(session, block, compressed)
+
+
+def _counts_row(session: int, counts: Mapping[str, int]) -> tuple[Any, ...]:
+    text = _counts_text(counts)
+    return session, text, checksum(session, text)
+
+
+def _counts_text(counts: Mapping[str, int]) -> str:
+    return json.dumps({label: n for label, n in counts.items() if n})
 
 
 def _pieces(samples: Iterable[tuple[int, SampleBatch]]) -> Iterator[tuple[int, SampleBatch]]:

@@ -25,6 +25,7 @@ _CHECKED: Mapping[str, tuple[str, ...]] = {
     "sessions": SESSION_COLUMNS,
     "sample_chunks": ("id", "n", "channels", "data"),
     "cell_blocks": ("session", "block", "state"),
+    "verdict_counts": ("session", "counts"),
     "verdict_minutes": ("session", "minute", "counts"),
     "boots": ("boot_id", "wall_minus_monotonic_s", "clock"),
     "uploaded_logs": UPLOAD_COLUMNS,

@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 
+from daemon.store.rows import checksum, sealed_table
+
 APPLICATION_ID = 0x4C4D4146
 """``LMAF``: tells our databases from those of other programs."""
 
@@ -195,7 +197,27 @@ CREATE TABLE published_results (
 ) STRICT, WITHOUT ROWID;
 """
 
-_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
+_VERSION_6 = """
+CREATE TEMP TABLE counts_of_before AS
+    SELECT session, json_group_object(verdict, n) AS counts FROM verdict_counts WHERE n > 0 GROUP BY session;
+DROP TABLE verdict_counts;
+CREATE TABLE verdict_counts (
+    -- what became of the session's samples: accepted, or the reason against them
+    session INTEGER PRIMARY KEY REFERENCES sessions ON DELETE CASCADE,
+    counts TEXT NOT NULL,          -- verdict -> number of samples, those above 0: a JSON object
+    crc32 INTEGER NOT NULL         -- of session and counts
+) STRICT;
+INSERT INTO verdict_counts
+    SELECT session, counts, lowmaf_checksum(session, counts) FROM counts_of_before;
+DROP TABLE counts_of_before;
+
+-- the table that is in the ECU, a second time: a lost row must not let an earlier table pass for it
+INSERT INTO meta SELECT 'maf_table', lowmaf_sealed_table(revision, name, maf_v, flow_gs, created_wall_s)
+    FROM (SELECT * FROM maf_tables ORDER BY revision DESC LIMIT 1)
+    WHERE crc32 = lowmaf_checksum(revision, maf_v, flow_gs);
+"""
+
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
 """Step i leads from version i to version i + 1. A step that was released is never changed."""
 
 VERSION = len(_STEPS)
@@ -203,6 +225,8 @@ VERSION = len(_STEPS)
 
 def upgrade(connection: sqlite3.Connection, version: int, until: int = VERSION) -> None:
     """Brings a database of an older ``version`` (0: a new file) to ``until``, step by whole step."""
+    connection.create_function("lowmaf_checksum", -1, checksum, deterministic=True)
+    connection.create_function("lowmaf_sealed_table", -1, sealed_table, deterministic=True)
     for number, step in enumerate(_STEPS[version:until], start=version + 1):
         connection.executescript(
             f"""

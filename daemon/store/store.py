@@ -28,6 +28,7 @@ from daemon.store.rows import (
     boot_row,
     minute_row,
     sealed,
+    sealed_table,
     session_row,
     table_row,
     table_text,
@@ -58,6 +59,12 @@ INSERT INTO boots VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET
     wall_minus_monotonic_s = excluded.wall_minus_monotonic_s, clock = excluded.clock, crc32 = excluded.crc32
 WHERE boots.clock = 'unsynced'
 """
+_PUT_FACT = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
+_TABLE_LOST = StoreNotice(
+    "maf_table_lost",
+    "Which MAF table is in the ECU was lost with what the disk has damaged: the one that the configuration "
+    "names is taken for it. If another was flashed since, say so under Flash before you use a proposal.",
+)
 _INSERT_SESSION = (
     f"INSERT INTO sessions ({', '.join(SESSION_COLUMNS)}, crc32, closed_how) "  # noqa: S608 - our own names
     f"VALUES ({'?, ' * len(SESSION_COLUMNS)} ?, 'open')"
@@ -275,8 +282,11 @@ class Store(StoreReader):
         self._last_table_revision += 1
         current = MafTable(table.name, table.maf_v, table.flow_gs, self._last_table_revision)
         self._table = current
+        wall_s = read_clock().wall_s
+        self.write("INSERT INTO maf_tables VALUES (?, ?, ?, ?, ?, ?)", *table_row(current, wall_s))
+        volts_and_flow = table_text(current)
         self.write(
-            "INSERT INTO maf_tables VALUES (?, ?, ?, ?, ?, ?)", *table_row(current, read_clock().wall_s)
+            _PUT_FACT, "maf_table", sealed_table(current.revision, current.name, *volts_and_flow, wall_s)
         )
         await self._try_flush()
         return current
@@ -287,6 +297,8 @@ class Store(StoreReader):
         volts, flow = table_text(table)
         if self._table is not None and await self._was_configured(volts, flow):
             return self._table
+        if self._table is None and self._last_table_revision:
+            self._opening_notices += (_TABLE_LOST,)
         self._write_sealed("configured_table", {"maf_v": volts, "flow_gs": flow})
         current = await self.put_table(table)
         await self._try_flush()
@@ -356,7 +368,7 @@ class Store(StoreReader):
         return (volts, flow) in [table_text(kept) for kept in await self.tables()]
 
     def _write_sealed(self, key: str, values: Mapping[str, Any]) -> None:
-        self.write("INSERT OR REPLACE INTO meta VALUES (?, ?)", key, sealed(values))
+        self.write(_PUT_FACT, key, sealed(values))
 
     async def _try_flush(self) -> None:
         with suppress(StoreError):

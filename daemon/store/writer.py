@@ -33,9 +33,10 @@ _PUT_BLOCK = (
     "INSERT INTO cell_blocks VALUES (?, ?, ?, ?) "
     "ON CONFLICT DO UPDATE SET state = excluded.state, crc32 = excluded.crc32"
 )
-_PUT_COUNT = (
+_PUT_COUNTS = (
     "INSERT INTO verdict_counts VALUES (?, ?, ?) "
-    "ON CONFLICT DO UPDATE SET n = excluded.n WHERE n <> excluded.n"
+    "ON CONFLICT DO UPDATE SET counts = excluded.counts, crc32 = excluded.crc32 "
+    "WHERE counts <> excluded.counts"
 )
 
 
@@ -209,7 +210,7 @@ class StoreWriter:
             await execute(sql, parameters)
         await executemany(_INSERT_CHUNK, rows.chunks)
         await executemany(_PUT_BLOCK, rows.blocks)
-        await executemany(_PUT_COUNT, rows.counts)
+        await executemany(_PUT_COUNTS, rows.counts)
         await self.old_samples.drop(self._connection)
         await execute("COMMIT")
 
