@@ -144,7 +144,12 @@ def with_digest(log: Log, limits: LogLimits = DEFAULT_LIMITS) -> Log:
 def _log(name: str) -> Log:
     if name == STDIN:
         return Log("stdin", sys.stdin.buffer)
-    return Log(os.fsencode(name).decode("utf-8", "backslashreplace"), Path(name))
+    return Log(shown_name(name), Path(name))
+
+
+def shown_name(name: str) -> str:
+    """A file's name as text, whatever its bytes are."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def replay(

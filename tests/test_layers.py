@@ -22,6 +22,7 @@ THIRD_PARTY = {
     "daemon": {
         "numpy",
         "aiosqlite",
+        "distributed",
         "fastapi",
         "h11",
         "httpx",

@@ -17,6 +17,7 @@ from typing import Any
 
 from daemon.config.table_file import read_table
 from daemon.errors import UsageError, WorkError
+from daemon.log_names import expanded, is_url, refuse_twice
 from daemon.log_replay import STDIN, KeepNothing, Log, Reading, Replayed, logs_of, replay
 from daemon.output.plot import check_plot, plot_bytes
 from daemon.output.printable import printable
@@ -77,6 +78,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--database", type=_path, metavar="FILE",
         help="keep the logs there as drives, each once; without --maf-table its table is taken",
     )  # fmt: skip
+    add(
+        "--cluster", metavar="ADDRESS",
+        help="read the logs on the Dask cluster whose scheduler is there, such as tcp://10.0.0.5:8786; "
+        "files, folders, patterns and URLs are those that its workers see",
+    )  # fmt: skip
     add("--strict", action="store_true", help="fail if any log cannot be used")
     add("--require-flag", action="store_true", help="refuse logs without a closed-loop flag")
     add("--decimal-comma", action="store_true", help="decimal comma, in the logs and in RomRaider text")
@@ -97,19 +103,32 @@ def run(options: argparse.Namespace) -> int:
         check_place("--plot", options.plot)
     if options.output is not None:
         check_place("--output", options.output)
-    logs = logs_of(options.logs)
     reading = _reading(columns, options)
     make_pipeline = partial(Pipeline, estimator=options.estimator, filters=filters)
     with _interrupted_by_sigterm():
-        if options.database is None:
+        if options.cluster is not None:
+            replayed = _on_cluster(table or default_axis(), filters, reading, options)
+            _tell(replayed, options)
+        elif options.database is None:
+            logs = logs_of(_names(options.logs))
             replayed = replay(logs, make_pipeline(table or default_axis()), reading, KeepNothing())
             _tell(replayed, options)
         else:
-            replayed = _kept(logs, table, make_pipeline, reading, options)
+            replayed = _kept(logs_of(_names(options.logs)), table, make_pipeline, reading, options)
         _write(replayed, options)
     if not replayed.snapshot.counts.accepted:
         raise WorkError("no sample counted: the table is empty")
     return 0
+
+
+def _names(given: Sequence[str]) -> list[str]:
+    """The logs of this machine that were asked for, folders and patterns opened up."""
+    for name in given:
+        if is_url(name):
+            raise UsageError(f"{name}: URLs are read by the workers of a cluster: --cluster ADDRESS")
+    names = [log.name for log in expanded(given, Path())]
+    refuse_twice(names)
+    return names
 
 
 def _reading(columns: Mapping[str, str], options: argparse.Namespace) -> Reading:
@@ -141,6 +160,22 @@ def _kept(
         keeper.confirm()
     for note in keeper.notes:
         _complain(note)
+    return replayed
+
+
+def _on_cluster(table: MafTable, filters: Filters, reading: Reading, options: argparse.Namespace) -> Replayed:
+    """Replays the logs where their workers are. The cluster's library is loaded only here."""
+    if options.database is not None:
+        raise UsageError("--database: with --cluster the samples stay where they lie and are not kept")
+    try:
+        cluster = importlib.import_module("daemon.cluster.replaying")
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in {"daemon", "drivers", "lowmaf"}:
+            raise
+        raise UsageError(f"--cluster needs {error.name}: pip install 'lowmaf[cluster]'") from None
+    replayed: Replayed = cluster.replay_on(
+        options.cluster, options.logs, table, estimator=options.estimator, filters=filters, reading=reading
+    )
     return replayed
 
 

@@ -1,0 +1,1 @@
+"""Thousands of logs on a cluster that is there already: Dask distributed."""
