@@ -14,6 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from starlette.types import ASGIApp
+
 from daemon.analysis.log_sessions import LogSessions
 from daemon.analysis.orders import Defaults
 from daemon.analysis.service import AnalysisService
@@ -26,12 +28,15 @@ from daemon.ingest.ingest import Ingestion
 from daemon.ingest.session_writer import INGEST, UPLOAD, SessionWriter
 from daemon.live.clock_watch import ClockWatch
 from daemon.live.held_out_watch import watch_held_out
-from daemon.live.hub import Hub, HubSettings
+from daemon.live.hub import Hub
+from daemon.live.hub_settings import HubSettings
+from daemon.live.kept_filters import KeptFilters, filters_in_use
 from daemon.live.replayed_log import ReplayedLog
 from daemon.live.second_source import SecondSource
 from daemon.live.supervisor import Supervisor
 from daemon.service_notify import ServiceManager, feed_watchdog, tell_status
 from daemon.serving.access_plan import AccessPlan
+from daemon.serving.app_on_demand import AppOnDemand
 from daemon.serving.diagnosis import Diagnosis, RecentMessages
 from daemon.serving.kept_devices import KeptDevices
 from daemon.serving.kept_results import KeptResults
@@ -46,7 +51,7 @@ from drivers.wideband import Wideband
 from lowmaf.filters import Filters
 from lowmaf.maf_table import MafTable
 from lowmaf.settings import CurveSettings
-from web.app import create_app
+from web.front import Front
 from web.pairing import Pairing
 
 logger = logging.getLogger(__name__)
@@ -120,14 +125,25 @@ async def _run(plan: Plan) -> None:
             logger.info("database %s, MAF table %s (revision %d)", plan.database, table.name, table.revision)
             log = await ReplayedLog.of(plan.replayed)
             make_driver = plan.make_driver if log is None else await log.once(store, plan.make_driver)
+            filters = await filters_in_use(store, plan.filters)
             settings = HubSettings(
-                version("lowmaf"), table, plan.estimator, plan.filters, plan.curve, plan.keep_samples, log
+                version("lowmaf"),
+                table,
+                plan.estimator,
+                filters,
+                plan.curve,
+                plan.keep_samples,
+                log,
+                plan.filters,
             )
             hub = Hub(settings, store)
             await _learn_on(hub, store)
             store.before_commit = hub.save
             analysis = AnalysisService(
-                store, plan.analyses, Defaults(plan.estimator, plan.filters, plan.curve), plan.min_free_bytes
+                store,
+                plan.analyses,
+                lambda: Defaults(plan.estimator, hub.settings.filters, plan.curve),
+                plan.min_free_bytes,
             )
             review = HubReview(hub, store)
             devices = await KeptDevices.load(store, max_devices=plan.access.max_devices)
@@ -141,29 +157,41 @@ async def _run(plan: Plan) -> None:
                 lambda: relearn(hub, store),
                 plan.estimator,
             )
-            app = create_app(
+            results = KeptResults(store, max_results=plan.max_results)
+            front = Front(
                 hub,
-                version=version("lowmaf"),
                 host_names=plan.host_names,
-                openej_origins=plan.openej_origins,
-                sessions=sessions,
-                review=review,
-                logs=analysis.uploads,
-                log_sessions=LogSessions(
-                    analysis.uploads,
-                    store,
-                    writer,
-                    sessions,
-                    lambda: hub.session_start(UPLOAD),
-                    limit_s=plan.analyses.limit_s,
-                ),
-                analyses=analysis.analyses,
-                results=KeptResults(store, max_results=plan.max_results),
-                ingest=Ingestion(writer, lambda: hub.session_start(INGEST)),
+                results=results,
                 access=plan.access.settings,
-                pairing=(devices, pairing),
-                diagnose=Diagnosis(hub, review, devices, messages, plan.configuration),
+                devices=devices,
             )
+
+            def make_app() -> ASGIApp:
+                from web.app import create_app  # noqa: PLC0415 - see AppOnDemand
+
+                return create_app(
+                    hub,
+                    version=version("lowmaf"),
+                    front=front,
+                    openej_origins=plan.openej_origins,
+                    sessions=sessions,
+                    review=review,
+                    filters=KeptFilters(hub, store, plan.filters),
+                    logs=analysis.uploads,
+                    log_sessions=LogSessions(
+                        analysis.uploads,
+                        store,
+                        writer,
+                        sessions,
+                        lambda: hub.session_start(UPLOAD),
+                        limit_s=plan.analyses.limit_s,
+                    ),
+                    analyses=analysis.analyses,
+                    results=results,
+                    ingest=Ingestion(writer, lambda: hub.session_start(INGEST)),
+                    pairing=(devices, pairing),
+                    diagnose=Diagnosis(hub, review, devices, messages, plan.configuration),
+                )
 
             def listening(url: str) -> None:
                 _now_ready(plan, service, store, url)
@@ -177,7 +205,14 @@ async def _run(plan: Plan) -> None:
                 ClockWatch(store.write_boot_clock).run(),
                 store.watch(),
                 analysis.analyses.run(),
-                serve_on(app, listener, limits=plan.limits, listening=listening),
+                serve_on(
+                    AppOnDemand(make_app),
+                    front.events,
+                    front.hot_paths,
+                    listener,
+                    limits=plan.limits,
+                    listening=listening,
+                ),
                 feed_watchdog(service, lambda: hub.status().unhealthy_because or store.stuck_because),
                 tell_status(service, hub.status),
             ]

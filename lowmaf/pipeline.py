@@ -24,6 +24,9 @@ from lowmaf.typical_flow import typical_flow_gs
 from lowmaf.verdicts import Verdict
 from lowmaf.windows import Integers
 
+_FILTER_OFF = "filter_off_"
+"""Codes of warnings that the source lacks what a filter needs begin so."""
+
 
 class Pipeline:
     """Judges samples, sums the accepted ones per cell and estimates the table from the sums.
@@ -135,6 +138,17 @@ class Pipeline:
         self._counts_before_drive[:] = 0
         self._statistics = StreamStatistics()
         self._stream_warnings = {}
+        self._judge = self._new_judge()
+
+    def judge_by(self, filters: Filters) -> None:
+        """Other limits for what follows: what waits is settled by those of before."""
+        self.finish()
+        self.filters = filters
+        self._stream_warnings = {
+            code: warning
+            for code, warning in self._stream_warnings.items()
+            if not code.startswith(_FILTER_OFF)
+        }
         self._judge = self._new_judge()
 
     def like(self, table: MafTable) -> Pipeline:
@@ -324,7 +338,7 @@ class Pipeline:
         for channel, name in self.filters.channels_needed().items():
             if channel not in batch.channels:
                 words = CHANNELS[channel].words
-                self._warn(f"filter_off_{name}", f"the source has no {words}: the filter {name} is off")
+                self._warn(f"{_FILTER_OFF}{name}", f"the source has no {words}: the filter {name} is off")
         if "fuel_loop" not in batch.channels:
             self._warn(
                 "no_loop_state",

@@ -77,7 +77,7 @@ async def analysing(database: Path, settings: AnalysisSettings | None = None) ->
     async with await Store.open(database, commit_interval_s=0.2) as store:
         await store.put_table(realistic_table())
         defaults = Defaults("curve", Filters(), CurveSettings())
-        service = AnalysisService(store, settings or AnalysisSettings(), defaults, 0.0)
+        service = AnalysisService(store, settings or AnalysisSettings(), lambda: defaults, 0.0)
         app = create_app(FakeBoard(), version="1", logs=service.uploads, analyses=service.analyses)
         working = asyncio.create_task(service.analyses.run())
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)

@@ -13,7 +13,8 @@ from fakes import realistic_table
 
 from daemon.drives.earlier_drives import carry_on, relearn
 from daemon.drives.kept_sessions import KeptSessions
-from daemon.live.hub import Hub, HubSettings
+from daemon.live.hub import Hub
+from daemon.live.hub_settings import HubSettings
 from daemon.store.store import Store
 from drivers.simulator.recording import record_drive
 from drivers.simulator.settings import CarSettings

@@ -76,6 +76,7 @@ async def paired_app(folder: Path, settings: AccessSettings | None = None) -> As
             version="1.2.3",
             sessions=FakeShelf(),
             review=FakeReview(board),
+            filters=cast("Any", NobodyHome()),
             logs=cast("Any", NobodyHome()),
             log_sessions=cast("Any", NobodyHome()),
             analyses=cast("Any", NobodyHome()),

@@ -75,7 +75,7 @@ async def car(tmp_path: Path) -> AsyncIterator[Car]:
     async with await Store.open(tmp_path / "car.sqlite3", commit_interval_s=0.2) as store:
         hub = Hub(hub_settings(table=await store.put_table(realistic_table())), store)
         service = AnalysisService(
-            store, AnalysisSettings(), Defaults("curve", Filters(), CurveSettings()), 0.0
+            store, AnalysisSettings(), lambda: Defaults("curve", Filters(), CurveSettings()), 0.0
         )
         sessions = KeptSessions(
             store, lambda session: session.id == hub.session(), lambda: relearn(hub, store), "curve"

@@ -12,7 +12,8 @@ from fakes import realistic_table
 
 from daemon.drives import kept_driving
 from daemon.drives.drive_review import FRESH_S, HubReview
-from daemon.live.hub import Hub, HubSettings
+from daemon.live.hub import Hub
+from daemon.live.hub_settings import HubSettings
 from daemon.store.store import Store
 from lowmaf.filters import FilterError, Filters
 from lowmaf.samples import SampleBatch

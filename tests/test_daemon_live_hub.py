@@ -14,7 +14,8 @@ from fakes import realistic_table
 from daemon.drives.earlier_drives import carry_on
 from daemon.live.drive_watch import LINK_GONE_S
 from daemon.live.held_out_watch import watch_held_out
-from daemon.live.hub import Hub, HubSettings
+from daemon.live.hub import Hub
+from daemon.live.hub_settings import HubSettings
 from daemon.store.records import SessionStart
 from daemon.store.store import Store
 from lowmaf.cells import BlockKey
@@ -53,6 +54,10 @@ class MemoryStore:
 
     def write_session_start(self, start: SessionStart) -> int:
         self.starts.append(start)
+        return len(self.starts)
+
+    @property
+    def newest_session(self) -> int:
         return len(self.starts)
 
     def write_session_end(self, session: int, *, quiet_s: float) -> None:

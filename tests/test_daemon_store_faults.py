@@ -31,7 +31,8 @@ DRIVING = """
 import asyncio, json, sys, time
 from pathlib import Path
 from daemon.store import writer as store_writer
-from daemon.live.hub import Hub, HubSettings
+from daemon.live.hub import Hub
+from daemon.live.hub_settings import HubSettings
 from daemon.store.store import Store
 from drivers.simulator.recording import record_drive
 from drivers.simulator.settings import CarSettings

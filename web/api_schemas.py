@@ -126,7 +126,21 @@ _SESSION = _object(
     log=_or_null(_object(name=_TEXT, sha256=_TEXT)),
 )
 _MAF_TABLE = _object(name=_TEXT, revision=_COUNT, maf_v=_NUMBERS, flow_gs=_or_null(_list(_or_null(_NUMBER))))
-_FILTER = _object(name=_TEXT, value=_ANY, default=_ANY, unit=_ANY, meaning=_TEXT, low=_ANY, high=_ANY)
+_FILTER = _object(
+    name=_TEXT, value=_ANY, default=_ANY, configured=_ANY, unit=_ANY, meaning=_TEXT, low=_ANY, high=_ANY
+)
+_SETTINGS = _object(
+    version=_TEXT,
+    driver=_TEXT,
+    estimator=_TEXT,
+    maf_table=_TEXT,
+    filters=_list(_FILTER),
+    filters_change=_TRUTH,
+    curve={"type": "object"},
+    keep_samples=_TRUTH,
+    machine={"type": "object"},
+    offers=_list(_TEXT),
+)
 _OUTCOME = _object(accepted=_COUNT, verdicts=_list(_VERDICT))
 _LOG = _object(id=_TEXT, name=_TEXT, bytes=_COUNT, recognised={"type": "object"})
 _ANALYSIS = _object(
@@ -168,15 +182,8 @@ ANSWERS: Mapping[tuple[str, str], Mapping[str, Mapping[str, Schema]]] = {
     ("patch", "/api/v1/sessions/{id}"): {"200": {JSON: _SESSION}},
     ("post", "/api/v1/sessions/{id}/rebuild"): {"200": {JSON: {"type": "object"}}},
     ("get", "/api/v1/sessions/{id}/export"): {"200": {JSON: {"type": "object"}, CSV: _TEXT}},
-    ("get", "/api/v1/settings"): {
-        "200": {
-            JSON: _object(
-                version=_TEXT, driver=_TEXT, estimator=_TEXT, maf_table=_TEXT, filters=_list(_FILTER),
-                curve={"type": "object"}, keep_samples=_TRUTH, machine={"type": "object"},
-                offers=_list(_TEXT),
-            )
-        }
-    },
+    ("get", "/api/v1/settings"): {"200": {JSON: _SETTINGS}},
+    ("patch", "/api/v1/settings"): {"200": {JSON: _SETTINGS}},
     ("get", "/api/v1/what-if"): {
         "200": {JSON: _object(samples=_COUNT, drives=_list(_COUNT), now=_OUTCOME, then=_OUTCOME)}
     },

@@ -25,6 +25,7 @@ from web.documents import encode_json, recent_verdicts_document, status_document
 from web.error_handlers import install_error_handlers
 from web.errors import ApiError, error_response, is_stream
 from web.event_stream import EventStream, EventStreamResponse
+from web.filter_desk import FilterDesk
 from web.front import Front
 from web.ingest_desk import IngestDesk
 from web.ingest_routes import add_ingest_route
@@ -45,6 +46,7 @@ from web.review_routes import add_review_routes
 from web.security import SECURITY_HEADERS, Guard
 from web.session_routes import add_session_routes
 from web.session_shelf import SessionShelf
+from web.settings_routes import add_settings_routes
 
 _NO_STORE = {"cache-control": "no-store"}
 
@@ -58,6 +60,7 @@ def create_app(
     openej_origins: Iterable[str] = (),
     sessions: SessionShelf | None = None,
     review: DriveReview | None = None,
+    filters: FilterDesk | None = None,
     logs: LogShelf | None = None,
     log_sessions: LogSessionDesk | None = None,
     analyses: AnalysisDesk | None = None,
@@ -67,9 +70,9 @@ def create_app(
     pairing: tuple[DeviceShelf, Pairing] | None = None,
     diagnose: Callable[[], Awaitable[Mapping[str, Any]]] | None = None,
 ) -> FastAPI:
-    """The application over ``board`` and, where drives are kept, ``sessions`` and ``review``; over uploaded
-    ``logs``, ``analyses`` of them and ``log_sessions``, which makes them count, and over published
-    ``results``, where those are offered; ``ingest`` takes samples that other loggers push.
+    """The application over ``board`` and, where drives are kept, ``sessions``, ``review`` and ``filters``;
+    over uploaded ``logs``, ``analyses`` of them and ``log_sessions``, which makes them count, and over
+    published ``results``, where those are offered; ``ingest`` takes samples that other loggers push.
 
     ``host_names`` are names it answers to besides addresses.
 
@@ -109,6 +112,7 @@ def create_app(
         add_session_routes(app, sessions)
     if review is not None:
         add_review_routes(app, board, review)
+        add_settings_routes(app, review, filters)
     if logs is not None:
         add_logs_routes(app, logs)
     if log_sessions is not None:

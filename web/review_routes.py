@@ -31,14 +31,6 @@ def add_review_routes(app: FastAPI, board: Board, review: DriveReview) -> None:
     """Adds the routes to ``app``."""
 
     @app.get(
-        "/api/v1/settings",
-        summary="What the daemon runs with: filters, estimator, machine, storage",
-        response_class=Response,
-    )
-    async def get_settings() -> Response:
-        return _json({**review.settings(), "offers": _offers(app)})
-
-    @app.get(
         "/api/v1/what-if",
         summary="How many of the newest kept samples would count with other limits",
         response_class=Response,
@@ -101,12 +93,6 @@ def add_review_routes(app: FastAPI, board: Board, review: DriveReview) -> None:
                 "no_samples_because": because,
             }
         )
-
-
-def _offers(app: FastAPI) -> list[str]:
-    """Which kinds of things there are below ``/api/v1``: not every daemon has them all."""
-    paths = [str(getattr(route, "path", "")) for route in app.routes]
-    return sorted({path.split("/")[3] for path in paths if path.startswith("/api/v1/")})
 
 
 async def _counted(review: DriveReview) -> Sequence[CountedSample]:

@@ -12,7 +12,7 @@ import json
 import logging
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -71,7 +71,7 @@ class Analyses:
         kept: AnalysisStore,
         uploads: Uploads,
         settings: AnalysisSettings,
-        defaults: Defaults,
+        defaults: Callable[[], Defaults],
     ) -> None:
         self._kept = kept
         self._uploads = uploads
@@ -133,7 +133,7 @@ class Analyses:
         table = self._kept.current_table()
         runs = runs_of(
             order,
-            self._defaults,
+            self._defaults(),
             maf_table_revision=None if table is None else table.revision,
             asked_wall_s=time.time(),
         )
@@ -318,7 +318,7 @@ class Analyses:
             ],
             "estimator": kept.run.estimator,
             "filters": json.loads(limits_text(kept.run.filters)),
-            "settings": asdict(self._defaults.curve),
+            "settings": asdict(self._defaults().curve),
             "table": table_values(table),
         }
 

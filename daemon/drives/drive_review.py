@@ -51,6 +51,7 @@ class HubReview:
                     "name": spec.name,
                     "value": _known(getattr(hub.settings.filters, spec.name)),
                     "default": _known(spec.default),
+                    "configured": _known(getattr(hub.settings.configured or hub.settings.filters, spec.name)),
                     "unit": spec.metadata.get("unit"),
                     "meaning": spec.metadata["meaning"],
                     "low": spec.metadata.get("low"),

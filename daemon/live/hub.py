@@ -6,16 +6,16 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from daemon.live.drive_watch import DriveStep, DriveWatch
 from daemon.live.hub_commands import carry_out
+from daemon.live.hub_settings import HubSettings
 from daemon.live.live_view import TruthSource, reading_of, truth_of
 from daemon.live.liveness import Liveness, why_not_counted
-from daemon.live.replayed_log import ReplayedLog
 from daemon.live.sample_store import SampleStore
 from daemon.live.verdict_minutes import VerdictMinutes
 from daemon.store.records import SessionStart
@@ -25,7 +25,6 @@ from lowmaf.judge import Judged
 from lowmaf.maf_table import MafTable
 from lowmaf.pipeline import Pipeline
 from lowmaf.samples import SampleBatch
-from lowmaf.settings import CurveSettings
 from lowmaf.snapshot import HeldOut, Snapshot
 from lowmaf.verdicts import Verdict
 from web.board import Command, LiveReading, Status, TableChange, VerdictMinute
@@ -34,24 +33,6 @@ SOLVE_INTERVAL_S = 1.0
 """The curve is solved at most this often, and only when somebody looks; counts are always fresh."""
 GONE_LOOK_S = 5.0
 ENGINE_OFF = "the engine is off: a drive begins when it runs"
-
-
-@dataclass(frozen=True, slots=True)
-class HubSettings:
-    """What the hub is made of."""
-
-    version: str
-    table: MafTable
-    estimator: str
-    filters: Filters
-    curve: CurveSettings
-    keep_samples: bool = True
-    log: ReplayedLog | None = None
-
-    def as_kept(self) -> Mapping[str, Any]:
-        """What a session is kept with: all that its cells were made with, beside the samples."""
-        made_with = {"filters": asdict(self.filters), "curve": asdict(self.curve)}
-        return made_with if self.log is None else {**made_with, "log": self.log.as_kept()}
 
 
 class Hub:
@@ -203,6 +184,7 @@ class Hub:
         """Forgets what was learned; returns the number of the new epoch. A drive goes on as a new session."""
         driving = self._session is not None
         self._end_session()
+        self.pipeline.begin(self._store.newest_session)  # samples may have been pushed since the drive began
         self.pipeline.forget()
         self._save_epoch()
         self._forget_view()
@@ -226,6 +208,18 @@ class Hub:
         self._changed()
         carried = before.table.flow_gs is not None and current.flow_gs is not None
         return TableChange(current, changed=True, carried_over=carried, ended=ended)
+
+    def judge_by(self, filters: Filters) -> None:
+        """Other limits from now on, and for the configuration's in what is shown; a drive goes on as a new
+        session, which is kept with them."""
+        driving = self._session is not None
+        self._end_session()
+        configured = self.settings.configured or self.settings.filters
+        self.settings = replace(self.settings, filters=filters, configured=configured)
+        self.pipeline.judge_by(filters)
+        if driving:
+            self._begin_session()
+        self._changed()
 
     def take_earlier(self, kept: Pipeline, session: int | None) -> bool:
         """Takes what ``kept`` has learned in place of all drives but the one that goes on.

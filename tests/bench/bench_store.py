@@ -34,7 +34,8 @@ import pytest
 from disk_shim import make_disk
 from figures import not_measured, report
 
-from daemon.live.hub import Hub, HubSettings
+from daemon.live.hub import Hub
+from daemon.live.hub_settings import HubSettings
 from daemon.store.records import SessionStart
 from daemon.store.store import Store
 from drivers.simulator.recording import record_drive
