@@ -9,18 +9,21 @@ import gzip
 import re
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
 from fakes import FakeBoard, FakeResults, realistic_snapshot, serving
 from hypothesis import given
 from hypothesis import strategies as st
+from paired_app import paired_app
 
 from daemon.serving.limits import WebLimits
 from lowmaf.snapshot import DataWarning
 from web.access import AccessSettings, request_limit
 from web.app import create_app
 from web.current_table import CurrentTable, TableFormat
+from web.device_shelf import DeviceKind
 from web.event_stream import EventStream
 from web.hot_paths import HotPaths
 from web.rate_limit import RateLimit
@@ -201,13 +204,43 @@ async def test_answer_for_answer_both_ways_say_the_same() -> None:
     ordinary = create_app(FakeBoard(), version="1.2.3", results=FakeResults())
     ordinary.state.hot_paths = None
     async with serving(short) as short_url, serving(ordinary) as ordinary_url:
-        for path in (b"/api/v1/table", b"/api/v1/results/PUBLISHED", b"/api/v1/results/unknown"):
+        for path in (
+            b"/",
+            b"/static/app.js",
+            b"/static/panels/link.js",
+            b"/static/none.js",
+            b"/api/v1/table",
+            b"/api/v1/results/PUBLISHED",
+            b"/api/v1/results/unknown",
+        ):
             for headers in HEADERS:
                 request = b"GET " + path + b" HTTP/1.1\r\n" + headers
                 if not headers.startswith(b"Host"):
                     request += b"Host: localhost\r\n"
                 met = [await answers_to(httpx.URL(url).port, request) for url in (short_url, ordinary_url)]
                 assert met[0] == met[1], request
+
+
+async def test_a_paired_browser_that_opens_the_page_keeps_its_cookie_either_way(tmp_path: Path) -> None:
+    async with paired_app(tmp_path) as car:
+        device, credential = await car.devices.add(DeviceKind.DEVICE, "phone")
+        cookie = f"a=b; lowmaf_device={credential}"
+        request = f"GET / HTTP/1.1\r\nHost: localhost\r\nCookie: {cookie}\r\n".encode()
+        async with serving(car.app) as url:
+            short = await answers_to(httpx.URL(url).port, request)
+        hot_paths, car.app.state.hot_paths = car.app.state.hot_paths, None
+        async with serving(car.app) as url:
+            assert await answers_to(httpx.URL(url).port, request) == short
+        car.app.state.hot_paths = hot_paths
+        await car.devices.revoke(device.id)
+        async with serving(car.app) as url:
+            revoked = await answers_to(httpx.URL(url).port, request)
+    assert [renewed(head) for head, _ in short] == [True] * 3
+    assert [renewed(head) for head, _ in revoked] == [False] * 3
+
+
+def renewed(head: list[bytes]) -> bool:
+    return any(line.startswith(b"set-cookie: lowmaf_device=") for line in head)
 
 
 async def answers_to(port: int | None, request: bytes) -> list[tuple[list[bytes], bytes]]:

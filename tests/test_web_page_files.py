@@ -11,7 +11,7 @@ import pytest
 from fake_driving import app_over
 from fakes import FakeBoard
 
-from web.app import STATIC
+from web.front import STATIC
 from web.page_files import PageFiles
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from web.app import STATIC
+from web.front import STATIC
 
 SCRIPTS = sorted(STATIC.rglob("*.js"))
 FILES = sorted(path for path in STATIC.rglob("*") if path.is_file())

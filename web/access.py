@@ -185,7 +185,7 @@ def device_cookie(credential: str) -> str:
 
 def _renewing(scope: Scope, send: Send) -> Send:
     """A paired browser that opens the page keeps its cookie for as long again."""
-    credential = _cookie(Headers(scope=scope))
+    credential = cookie_credential(Headers(scope=scope).get("cookie", ""))
     if not credential or scope["path"] != "/" or caller_of(scope).device is None:
         return send
 
@@ -247,11 +247,12 @@ def _credential(headers: Headers) -> str:
     scheme, _, token = headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()
-    return _cookie(headers)
+    return cookie_credential(headers.get("cookie", ""))
 
 
-def _cookie(headers: Headers) -> str:
-    for pair in headers.get("cookie", "").split(";"):
+def cookie_credential(cookies: str) -> str:
+    """The credential in a Cookie header, empty where there is none."""
+    for pair in cookies.split(";"):
         name, _, value = pair.strip().partition("=")
         if name == COOKIE:
             return value

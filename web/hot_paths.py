@@ -1,8 +1,9 @@
 """What a crowd asks for, from the bytes of a request to the bytes of its answer, without a framework.
 
-The newest table, published results and the event stream. This answers the plain form of those
-requests, as browsers and scripts send them; whatever is unusual goes the ordinary way, which gives
-the same bytes. No I/O here: the server's protocol feeds it.
+The page's own files, the newest table, published results and the event stream: all that a phone asks for
+while the car is driven. This answers the plain form of those requests, as browsers and scripts send them;
+whatever is unusual goes the ordinary way, which gives the same bytes. No I/O here: the server's protocol
+feeds it.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from web.access import is_loopback, is_own_name
+from web.access import cookie_credential, device_cookie, is_loopback, is_own_name
 from web.current_table import CurrentTable
+from web.device_shelf import DeviceShelf
 from web.event_stream import EventStream, stream_head
+from web.page_files import OPENED_BY, PageFiles
 from web.rate_limit import RateLimit
 from web.rendition import RawHeaders, Rendition, Renditions, takes_gzip
 from web.results import PublishedResults
 from web.security import RAW_SECURITY_HEADERS, HostRule
 
+_PAGE = b"/"
+_STATIC = b"/static/"
 _TABLE = b"/api/v1/table"
 _STREAM = b"/api/v1/stream"
 _RESULT = b"/api/v1/results/"
@@ -31,11 +36,13 @@ _REMEMBERED = 256
 _ALLOWED_BYTES = bytes(range(0x20, 0x7F)) + b"\r\n"
 
 _IGNORED_HEADERS = frozenset(
-    b"accept accept-language cache-control cookie dnt origin pragma priority referer "
+    b"accept accept-language cache-control dnt origin pragma priority referer "
     b"sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site "
     b"sec-fetch-user upgrade-insecure-requests user-agent".split()
 )
 """Headers that change nothing here. One that is not known sends the request the ordinary way."""
+
+_HEADERS_THAT_MATTER = frozenset({b"host", b"if-none-match", b"accept-encoding", b"last-event-id", b"cookie"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +56,14 @@ class Opening:
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """What a plain request asks for. ``renditions`` is None for the event stream; ``own_name``: by a name
-    that only this machine has for itself."""
+    that only this machine has for itself; ``credential``: of the device that opens the page."""
 
     renditions: Callable[[], Renditions | None] | None
     own_name: bool
-    packed: bool
-    if_none_match: str | None
-    last_event_id: str
+    packed: bool = False
+    if_none_match: str | None = None
+    last_event_id: str = ""
+    credential: str = ""
 
 
 class HotPaths:
@@ -68,13 +76,19 @@ class HotPaths:
         events: EventStream,
         host_rule: HostRule,
         requests: RateLimit,
+        *,
+        files: PageFiles | None = None,
+        devices: DeviceShelf | None = None,
     ) -> None:
-        """``requests`` counts those of each address, as the ordinary way does."""
+        """``requests`` counts those of each address, as the ordinary way does. Of ``devices`` each that opens
+        the page keeps its cookie for as long again."""
         self.events = events
         self._table = table
         self._results = results
         self._host_rule = host_rule
         self._requests = requests
+        self._files = files
+        self._devices = devices
         self._asked: dict[bytes, _Asked] = {}
         self._made: dict[tuple[str, bool], bytes] = {}
         self._date = b""
@@ -105,11 +119,16 @@ class HotPaths:
         if date is not self._date or len(self._made) >= _REMEMBERED:
             self._date = date
             self._made.clear()
+        if asked.credential and self._is_known(asked.credential):
+            return _whole(rendition, date, unchanged=unchanged, cookie=device_cookie(asked.credential))
         key = (rendition.etag, unchanged)
         made = self._made.get(key)
         if made is None:
             made = self._made[key] = _whole(rendition, date, unchanged=unchanged)
         return made
+
+    def _is_known(self, credential: str) -> bool:
+        return self._devices is not None and self._devices.recognise(credential) is not None
 
     def _read(self, request: bytes) -> _Asked | None:
         """What a request asks for; None where it is not plain or asks for something else."""
@@ -123,17 +142,31 @@ class HotPaths:
 
     def _asked_for(self, target: bytes, headers: dict[bytes, str]) -> _Asked | None:
         own_name = is_own_name(headers[b"host"].lower())
-        packed = takes_gzip(headers.get(b"accept-encoding", ""))
-        last_event_id = headers.get(b"last-event-id", "")
-        if_none_match = headers.get(b"if-none-match")
-        if target == _TABLE:
-            return _Asked(lambda: self._table.newest()[1], own_name, packed, if_none_match, "")
         if target == _STREAM:
-            return _Asked(None, own_name, False, None, last_event_id)
+            return _Asked(None, own_name, last_event_id=headers.get(b"last-event-id", ""))
+        renditions = self._document(target)
+        if renditions is None:
+            return None
+        return _Asked(
+            renditions,
+            own_name,
+            packed=takes_gzip(headers.get(b"accept-encoding", "")),
+            if_none_match=headers.get(b"if-none-match"),
+            credential=cookie_credential(headers.get(b"cookie", "")) if target == _PAGE else "",
+        )
+
+    def _document(self, target: bytes) -> Callable[[], Renditions | None] | None:
+        """What gives the document at ``target``; None where it is none of those that are kept as bytes."""
+        if target == _TABLE:
+            return lambda: self._table.newest()[1]
         if target.startswith(_RESULT):
             number = target[len(_RESULT) :].decode("latin-1")
             if number.isascii() and number.isalnum():
-                return _Asked(lambda: self._results.at_hand(number), own_name, packed, if_none_match, "")
+                return lambda: self._results.at_hand(number)
+        elif self._files is not None and (target == _PAGE or target.startswith(_STATIC)):
+            name = OPENED_BY if target == _PAGE else target[len(_STATIC) :].decode("latin-1")
+            file = self._files.file(name)
+            return None if file is None else lambda: file
         return None
 
     def _read_headers(self, head: bytes) -> dict[bytes, str] | None:
@@ -149,7 +182,7 @@ class HotPaths:
             value = raw.strip(b" ").decode("ascii")
             if name in known:
                 return None
-            if name in (b"host", b"if-none-match", b"accept-encoding", b"last-event-id"):
+            if name in _HEADERS_THAT_MATTER:
                 known[name] = value
             elif name != b"connection" or value.lower() != "keep-alive":
                 return None
@@ -159,10 +192,13 @@ class HotPaths:
         return known
 
 
-def _whole(rendition: Rendition, date: bytes, *, unchanged: bool) -> bytes:
+def _whole(rendition: Rendition, date: bytes, *, unchanged: bool, cookie: str = "") -> bytes:
+    headers = rendition.unchanged_headers if unchanged else rendition.headers
+    if cookie:
+        headers = [*headers, (b"set-cookie", cookie.encode("latin-1"))]
     if unchanged:
-        return _head(b"304 Not Modified", date, rendition.unchanged_headers)
-    return _head(b"200 OK", date, rendition.headers) + rendition.body
+        return _head(b"304 Not Modified", date, headers)
+    return _head(b"200 OK", date, headers) + rendition.body
 
 
 def _head(status: bytes, date: bytes, headers: RawHeaders) -> bytes:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from starlette.requests import Request
-from starlette.responses import Response
+from web.rendition import Renditions
 
-from web.errors import ApiError
-from web.rendition import Renditions, answered
+OPENED_BY = "index.html"
+"""What the address without a path shows."""
 
 _MEDIA_TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -32,14 +31,6 @@ class PageFiles:
             if path.is_file()
         }
 
-    def answer(self, name: str, request: Request) -> Response:
-        """The file ``name``.
-
-        Raises:
-            ApiError: 404, there is none of that name.
-        """
-        file = self._files.get(name)
-        if file is None:
-            path = request.url.path
-            raise ApiError(404, "not_found", f"the page has no file {path}", {"path": path})
-        return answered(file, request)
+    def file(self, name: str) -> Renditions | None:
+        """The file ``name``, None where there is none of that name."""
+        return self._files.get(name)

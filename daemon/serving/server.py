@@ -10,13 +10,15 @@ from collections.abc import Callable, Generator
 from dataclasses import replace
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.types import ASGIApp
 
 from daemon.doctor.port_owner import port_owner
 from daemon.serving.connections import Connections
 from daemon.serving.limits import WebLimits, allowed_connections
 from daemon.serving.protocol import FrontProtocol, protocol_with
 from web.event_stream import EventStream
+from web.hot_paths import HotPaths
 
 GRACE_S = 1
 """How long requests that are being answered may go on after the stop."""
@@ -66,14 +68,15 @@ def listener_url(listener: socket.socket) -> str:
 
 
 async def serve(
-    app: FastAPI,
+    app: Starlette,
     host: str,
     port: int,
     *,
     limits: WebLimits | None = None,
     listening: Callable[[str], None] | None = None,
 ) -> None:
-    """Serves ``app`` until cancelled; then ends within two seconds, open event streams included.
+    """Serves ``app``, that of :mod:`web.app`, until cancelled; then ends within two seconds, with the open
+    event streams.
 
     ``listening`` is called with the address to open (which has the port that was found where
     ``port`` is 0) as soon as connections are taken.
@@ -83,27 +86,34 @@ async def serve(
     """
     listener = listen(host, port)
     try:
-        await serve_on(app, listener, limits=limits, listening=listening)
+        await serve_on(
+            app, app.state.events, app.state.hot_paths, listener, limits=limits, listening=listening
+        )
     finally:
         listener.close()
 
 
 async def serve_on(
-    app: FastAPI,
+    app: ASGIApp,
+    events: EventStream,
+    hot_paths: HotPaths | None,
     listener: socket.socket,
     *,
     limits: WebLimits | None = None,
     listening: Callable[[str], None] | None = None,
 ) -> None:
-    """Like :func:`serve`, on a socket that is listening already."""
+    """Like :func:`serve`, on a socket that is listening already.
+
+    ``hot_paths`` is asked before ``app``; ``events`` is the stream of both.
+    """
     limits = limits or WebLimits()
     limits = replace(limits, connections=allowed_connections(limits.connections))
     connections = Connections(limits)
     config = uvicorn.Config(
         app,
-        http=protocol_with(connections, app.state.hot_paths),
+        http=protocol_with(connections, hot_paths),
         ws="none",
-        lifespan="on",
+        lifespan="off",  # the daemon starts and stops what the application uses
         log_config=None,
         access_log=False,
         server_header=False,
@@ -111,7 +121,7 @@ async def serve_on(
         timeout_graceful_shutdown=GRACE_S,
     )
     url = listener_url(listener)
-    server = _Server(config, app.state.events, lambda: listening(url) if listening else None)
+    server = _Server(config, events, lambda: listening(url) if listening else None)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="web server")
     watching = asyncio.create_task(connections.watch(), name="connections")
     try:

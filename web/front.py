@@ -1,0 +1,53 @@
+"""What is answered from bytes, before any framework; FastAPI's routes answer everything else beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from web.access import AccessSettings, request_limit
+from web.board import Board
+from web.current_table import CurrentTable
+from web.device_shelf import DeviceShelf
+from web.event_stream import EventStream
+from web.hot_paths import HotPaths
+from web.page_files import PageFiles
+from web.results import PublishedResults, ResultShelf
+from web.security import HostRule
+
+STATIC = Path(__file__).parent / "static"
+
+
+class Front:
+    """What the hot paths and the routes share, so that both give the same answers.
+
+    ``hot_paths`` is None where not everybody may read: only the ordinary way asks who somebody is.
+    """
+
+    def __init__(
+        self,
+        board: Board,
+        *,
+        host_names: Iterable[str] = (),
+        results: ResultShelf | None = None,
+        access: AccessSettings | None = None,
+        devices: DeviceShelf | None = None,
+    ) -> None:
+        """``host_names`` are names it answers to besides addresses."""
+        self.access = access or AccessSettings()
+        self.table = CurrentTable(board)
+        self.events = EventStream(board, self.table)
+        self.host_rule = HostRule(host_names)
+        self.published = PublishedResults(results)
+        self.requests = request_limit(self.access)
+        self.files = PageFiles(STATIC)
+        hot_paths = HotPaths(
+            self.table,
+            self.published,
+            self.events,
+            self.host_rule,
+            self.requests,
+            files=self.files,
+            devices=devices,
+        )
+        self.hot_paths = None if self.access.read_requires_pairing else hot_paths
