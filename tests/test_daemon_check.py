@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +89,20 @@ def test_what_is_wrong_is_said_and_the_exit_status_is_2(check, text: str, expect
     assert out == ""
     assert expected in err
     assert err.count("\n") == 1
+
+
+def test_a_database_of_another_program_is_not_ours_and_an_unused_one_may_be(check, tmp_path: Path) -> None:
+    others, unused = tmp_path / "others.sqlite3", tmp_path / "unused.sqlite3"
+    for path, made in ((others, "CREATE TABLE notes (text TEXT)"), (unused, "VACUUM")):
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute(made)
+    status, out, err = check("[storage]\ndatabase = 'others.sqlite3'")
+    assert (status, out) == (2, "")
+    assert "[storage] database: " in err
+    assert "not a database of lowmaf (it is another program's); name another file" in err
+    status, out, err = check("[storage]\ndatabase = 'unused.sqlite3'")
+    assert (status, err) == (0, "")
+    assert "unused.sqlite3 (new)" in out
 
 
 def test_several_errors_take_a_line_each(check) -> None:

@@ -13,12 +13,14 @@ from kept_drives import TABLE, Kept, drive, hub_settings, kept
 
 from daemon.drives.earlier_drives import carry_on, resumable, resume
 from daemon.drives.kept_sessions import KeptSessions
+from daemon.ingest.session_writer import INGEST, UPLOAD
 from daemon.live.drive_watch import LINK_GONE_S
 from daemon.live.hub import Hub
 from daemon.live.hub_settings import HubSettings
 from daemon.store.records import ClosedHow
 from daemon.store.store import Store
 from daemon.wall_clock import ClockReading, read_clock
+from lowmaf.cells import BlockKey
 from lowmaf.filters import Filters
 
 
@@ -36,7 +38,7 @@ async def restarted(
         table = await store.put_table(TABLE)
         hub = Hub(settings or hub_settings(table), store)
         store.before_commit = hub.save
-        last = await store.session(await store.last_session())
+        last = await store.session(1)
         assert last is not None
         clock = ClockReading(
             0.0,
@@ -147,6 +149,33 @@ async def test_a_drive_that_is_not_whole_does_not_go_on(path: Path, change: str)
         store.write(change)
     async with restarted(path, after_s=5.0) as (_, session):
         assert session is None
+
+
+@pytest.mark.parametrize("driver", [INGEST, UPLOAD, "replay"])
+async def test_a_drive_goes_on_though_others_have_pushed_or_kept_samples_since(
+    path: Path, driver: str
+) -> None:
+    await cut_off(path, 2000)
+    async with kept(path) as car:
+        pushed = car.hub.session_start(driver)
+        if driver == "replay":
+            pushed = replace(pushed, settings={**pushed.settings, "log": {"name": "a.csv", "sha256": "0"}})
+        number = await car.store.begin_session(pushed)
+        assert number == 2
+        car.store.write("UPDATE sessions SET included = 0 WHERE id = ?", number)
+        await car.store.end_session(number)
+    async with restarted(path, after_s=5.0) as (car, session):
+        assert session == 1
+        car.begin(drive(1).slice(2000, len(drive(1))))
+        assert car.hub.session() == 1
+        await car.hub.reset()
+        assert car.hub.session() == 3
+        assert await car.store.remembered("epoch") is None
+        await car.store.flush()
+        assert await car.store.epoch() == (2, BlockKey(3, 0)), "what was pushed before does not count"
+        car.hub.source_ended()
+        answer = await car.sessions.rebuild(1)
+        assert answer["outcome"] == "same"
 
 
 async def test_a_new_epoch_or_table_ends_what_could_go_on(path: Path) -> None:

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Collection
 
 from daemon.drives.counting import Counting
+from daemon.ingest.session_writer import INGEST, UPLOAD
 from daemon.live.drive_watch import LINK_GONE_S
 from daemon.live.hub import Hub
 from daemon.store.reader import StoreReader
@@ -80,11 +81,11 @@ async def relearn(hub: Hub, store: Store) -> None:
 
 
 async def resumable(hub: Hub, store: Store, clock: ClockReading | None = None) -> Session | None:
-    """The newest drive, if it goes on: its newest sample came in this boot, less than
+    """The newest drive of the car, if it goes on: its newest sample came in this boot, less than
     :data:`daemon.live.drive_watch.LINK_GONE_S` ago, its samples are all kept, and nothing has changed that it
     was judged by. None where a new drive is to begin.
     """
-    session = await store.session(await store.last_session())
+    session = await _newest_driven(hub, store)
     if session is None or session.duration_s is None:
         return None
     at = clock or read_clock()
@@ -105,6 +106,16 @@ async def resumable(hub: Hub, store: Store, clock: ClockReading | None = None) -
     return (
         session if kept is not None and is_whole(kept, session) and kept.samples <= RESUMED_SAMPLES else None
     )
+
+
+async def _newest_driven(hub: Hub, store: Store) -> Session | None:
+    """The newest session that a source of the daemon's own gave: not pushed, uploaded, or another log's."""
+    for session in reversed(await store.sessions()):
+        if session.driver not in (INGEST, UPLOAD) and ("log" in session.settings) == (
+            hub.settings.log is not None
+        ):
+            return session
+    return None
 
 
 def is_whole(kept: KeptSamples, session: Session) -> bool:

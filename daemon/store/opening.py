@@ -16,6 +16,8 @@ from daemon.store.reserve import give_up_reserve
 from daemon.store.schema import APPLICATION_ID, VERSION, is_whole, upgrade
 
 MAGIC = b"SQLite format 3\0"
+_FIRST_PAGE_HEAD_BYTES = 108
+"""The file's own head, and that of its first page, the root of the table of its tables."""
 OLDEST_SQLITE = (3, 37)
 """The first with STRICT tables."""
 
@@ -100,7 +102,7 @@ def check_place(path: Path) -> bool:
         if path.exists() and not path.is_file():
             raise StoreError(f"{path}: not a file")
         with path.open("rb") as file:
-            start = file.read(100)
+            start = file.read(_FIRST_PAGE_HEAD_BYTES)
     except FileNotFoundError:
         return False
     except OSError as error:
@@ -108,7 +110,14 @@ def check_place(path: Path) -> bool:
     ours = lock_path(path).exists() or start[68:72] == APPLICATION_ID.to_bytes(4, "big")
     if start and not start.startswith(MAGIC) and not ours:
         raise StoreError(f"{path}: not a SQLite database; name another file")
+    if start and not ours and not _is_unused(start):
+        raise StoreError(f"{path}: not a database of lowmaf (it is another program's); name another file")
     return ours
+
+
+def _is_unused(start: bytes) -> bool:
+    """Whether a SQLite file was made and never used: no version, and nothing in the table of its tables."""
+    return start[60:64] == bytes(4) and start[100:101] == b"\x0d" and start[103:105] == bytes(2)
 
 
 def lock_path(database: Path) -> Path:

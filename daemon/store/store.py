@@ -255,9 +255,9 @@ class Store(StoreReader):
         return session
 
     async def continue_session(self, session: int) -> None:
-        """Opens the newest session again: samples that follow belong to it."""
-        if session != self._last_session or await self.session(session) is None:
-            raise ValueError(f"session {session} is not the newest one")
+        """Opens a session again: samples that follow belong to it."""
+        if await self.session(session) is None:
+            raise ValueError(f"there is no session {session}")
         first = session * CHUNKS_PER_SESSION
         ((last,),) = await self._read(
             "SELECT max(id) FROM sample_chunks WHERE id >= ? AND id < ?", first, first + CHUNKS_PER_SESSION
@@ -323,6 +323,11 @@ class Store(StoreReader):
     def before_commit(self, hand_over: Callable[[], None]) -> None:
         self._writer.before_commit = hand_over
 
+    @property
+    def newest_session(self) -> int:
+        """Number of the newest session, whoever began it; 0 before the first."""
+        return self._last_session
+
     async def watch(self) -> None:
         """Returns when the store was closed; raises what stopped its writer otherwise."""
         await self._writer.watch()
@@ -346,7 +351,7 @@ class Store(StoreReader):
         """The store in figures, for the status page."""
         writer = self._writer
         return {
-            "database": str(self.path),
+            "database": self.path.name,
             "written_bytes": writer.written_bytes,
             "database_bytes": sum(_size(self.path, suffix) for suffix in ("", "-wal")),
             "commits": writer.commits,
