@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 
 import httpx
 import pytest
 from fakes import FakeBoard
 from starlette.responses import PlainTextResponse
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from daemon.serving.app_on_demand import AppOnDemand
 from daemon.serving.limits import WebLimits
@@ -40,6 +41,24 @@ async def test_it_is_made_once_for_requests_that_come_together_and_not_in_the_lo
     assert [answer.text for answer in answers] == ["here"] * 6
     assert len(made_in) == 1
     assert made_in[0] != threading.get_ident()
+
+
+async def test_what_was_made_is_not_looked_through_by_the_garbage_collector() -> None:
+    """That takes as long as all of it is large, and samples and answers wait meanwhile."""
+
+    class Large:
+        async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+            await PlainTextResponse("here")(scope, receive, send)
+
+    made = Large()
+    gc.unfreeze()
+    try:
+        async with client(AppOnDemand(lambda: made)) as browser:
+            await browser.get("/")
+        assert gc.get_freeze_count() > 0
+        assert not any(one is made for one in gc.get_objects()), "it is still among those that are looked at"
+    finally:
+        gc.unfreeze()
 
 
 async def test_after_a_failure_the_next_request_tries_again() -> None:

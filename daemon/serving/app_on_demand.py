@@ -7,6 +7,7 @@ page, the stream and the table are answered without.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Callable
@@ -39,5 +40,6 @@ class AppOnDemand:
     def _timed(self) -> ASGIApp:
         began_s = time.monotonic()
         app = self._make()
+        gc.freeze()  # it stays: to look through it again and again would hold up samples and answers
         logger.debug("the web application was made in %.2f s", time.monotonic() - began_s)
         return app
