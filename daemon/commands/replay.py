@@ -270,10 +270,14 @@ def _path(text: str) -> Path:
 
 def _refuse_overwriting(options: argparse.Namespace) -> None:
     """Evidence counted twice and a log lost to its own result are mistakes, not wishes."""
-    read = [Path(log).resolve() for log in options.logs if log != STDIN]
+    read: set[Path] = set()
+    refuse_twice(options.logs)
     for log in options.logs:
-        if options.logs.count(log) > 1 or (log != STDIN and read.count(Path(log).resolve()) > 1):
+        if log == STDIN or is_url(log):
+            continue
+        if (path := Path(log).resolve()) in read:
             raise UsageError(f"{log} is given twice: its samples would count double")
+        read.add(path)
     taken = [*read, *([] if options.maf_table is None else [options.maf_table.resolve()])]
     written = (("--database", options.database), ("--output", options.output), ("--plot", options.plot))
     for option, target in written:
