@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from daemon.analysis.settings import AnalysisSettings
 from daemon.config.sections import Config, WebSettings
@@ -32,12 +33,14 @@ from drivers.registry import (
     create_second,
 )
 from drivers.second_lambda import LambdaTimeline, with_second_lambda
-from drivers.simulator.source import Simulator
-from drivers.wideband import Wideband
 from lowmaf.maf_table import default_axis
 from web.cross_origin import OpenEjOrigins
 
 logger = logging.getLogger(__name__)
+
+if TYPE_CHECKING:
+    from drivers.simulator.source import Simulator
+    from drivers.wideband import Wideband
 
 
 def plan_from(config: Config) -> Plan:
@@ -53,12 +56,13 @@ def plan_from(config: Config) -> Plan:
     except ValueError as error:
         raise UsageError(f"{config.path}: [web] openej_origins: {error}") from None
     analyses = _analyses(config)
-    if isinstance(driver, Simulator):
+    simulated = cast("Simulator", driver) if config.source.driver == "simulator" else None
+    if simulated is not None:
         logger.warning("the source is a SIMULATED car: what is learned says nothing of yours")
     if config.vehicle.maf_table is not None:
         table = read_table(config.vehicle.maf_table, f"{config.path}: [vehicle] maf_table")
     else:
-        table = driver.maf_table if isinstance(driver, Simulator) else default_axis()
+        table = default_axis() if simulated is None else simulated.maf_table
     lacks_voltage = config.source.driver in NEEDS_MAF_TABLE or getattr(driver, "lacks_voltage", False)
     if lacks_voltage and table.flow_gs is None:
         raise UsageError(

@@ -13,9 +13,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-from starlette.types import ASGIApp
+from typing import TYPE_CHECKING, Any
 
 from daemon.analysis.log_sessions import LogSessions
 from daemon.analysis.orders import Defaults
@@ -48,12 +46,16 @@ from daemon.store.retention import KEEP_ALL, Retention
 from daemon.store.store import Store
 from drivers.base import Driver
 from drivers.second_lambda import LambdaTimeline
-from drivers.wideband import Wideband
 from lowmaf.filters import Filters
 from lowmaf.maf_table import MafTable
 from lowmaf.settings import CurveSettings
 from web.front import Front
 from web.pairing import Pairing
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+    from drivers.wideband import Wideband
 
 logger = logging.getLogger(__name__)
 

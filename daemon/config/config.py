@@ -30,7 +30,6 @@ from drivers.registry import (
     create,
     create_second,
 )
-from drivers.ssm_definition import DefinitionError, check_file
 
 ENVIRONMENT_PREFIX = "LOWMAF_"
 DEFINITION = "definition"
@@ -167,6 +166,8 @@ class _Reading:
         path = vehicle.ecu_definition
         if path is None:
             return source
+        from drivers.ssm_definition import DefinitionError, check_file  # noqa: PLC0415 - a car with one only
+
         try:
             check_file(path)
         except DefinitionError as error:

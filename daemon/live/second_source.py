@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 from daemon.live.hub import Hub
 from drivers.base import DeviceUnavailableError, EcuSilentError
 from drivers.lambda_reading import LambdaReading
 from drivers.second_lambda import LambdaTimeline
-from drivers.wideband import Wideband
+
+if TYPE_CHECKING:
+    from drivers.wideband import Wideband
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0

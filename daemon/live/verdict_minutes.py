@@ -35,7 +35,7 @@ class VerdictMinutes:
         if not judged.t_s.size:
             return
         minutes = np.floor(judged.t_s / MINUTE_S).astype(np.int64)
-        for minute in np.unique(minutes).tolist():
+        for minute in sorted(set(minutes.tolist())):  # np.unique would load masked arrays: 2 MB
             counts = np.bincount(judged.verdicts[minutes == minute], minlength=len(Verdict))
             self._open[minute] = self._open.get(minute, 0) + counts
 

@@ -8,10 +8,9 @@ import errno
 import socket
 from collections.abc import Callable, Generator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.types import ASGIApp
 
 from daemon.doctor.port_owner import port_owner
 from daemon.serving.connections import Connections
@@ -19,6 +18,10 @@ from daemon.serving.limits import WebLimits, allowed_connections
 from daemon.serving.protocol import FrontProtocol, protocol_with
 from web.event_stream import EventStream
 from web.hot_paths import HotPaths
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+    from starlette.types import ASGIApp
 
 GRACE_S = 1
 """How long requests that are being answered may go on after the stop."""

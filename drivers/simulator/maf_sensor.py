@@ -104,7 +104,8 @@ class MafSensor:
             MafTableError: the table has no flow, or none above zero where the sensor reads.
         """
         self.table = ecu_table(settings) if table is None else table
-        volts = np.union1d(breakpoints_v(), self.table.maf_v)
+        # not np.union1d: it would load masked arrays, 2 MB
+        volts = np.array(sorted({*breakpoints_v().tolist(), *self.table.maf_v.tolist()}))
         volts = volts[(volts >= _LOWEST_V) & (volts <= _HIGHEST_V)]
         true_gs, table_gs = np.interp(volts, *true_curve()), self.table.flow_at(volts)
         if table_gs[0] <= 0.0:
