@@ -116,7 +116,7 @@ class KeepNothing:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The result of all logs together, and what became of each.
+    """The result of all ``logs``, so many, together, and what became of each.
 
     ``troubles`` are logs that gave nothing, each with the reason in one line; ``copies`` say which log
     was left out because another holds the same.
@@ -126,6 +126,7 @@ class Replayed:
     summaries: tuple[LogSummary, ...]
     troubles: tuple[str, ...]
     copies: tuple[str, ...]
+    logs: int
 
 
 def logs_of(names: Sequence[str]) -> list[Log]:
@@ -186,7 +187,7 @@ def replay(
         bar.next_log()
     bar.clear()
     snapshot = pipeline.snapshot(pipeline.held_out() if summaries else None)
-    return Replayed(snapshot, tuple(summaries), tuple(troubles), tuple(copies))
+    return Replayed(snapshot, tuple(summaries), tuple(troubles), tuple(copies), len(logs))
 
 
 def copy_words(name: str, first: str) -> str:

@@ -84,6 +84,12 @@ def test_folders_and_patterns_need_no_cluster(tmp_path, monkeypatch, capsysbinar
     assert (twice.status, twice.err) == (
         2, "lowmaf replay: logs/vcds.csv is given twice: its samples would count double\n"
     )  # fmt: skip
+    (tmp_path / "logs" / "out.csv").write_text("kept")
+    result = run("logs", "--output", "logs/out.csv")
+    assert (result.status, "is one of the files that are read" in result.err) == (2, True)
+    (tmp_path / "logs" / "notes.txt").write_text("no log")
+    strict = run("logs", "--strict")
+    assert strict.err.endswith("lowmaf replay: 2 of 5 logs could not be used\n")
     elsewhere = run("file:///logs/vcds.csv")
     assert elsewhere.status == 2
     assert "URLs are read by the workers of a cluster: --cluster ADDRESS" in elsewhere.err

@@ -123,7 +123,7 @@ class _ClusterRun:
                 self._checkpoint()
         self._checkpoint()
         self._progress.clear()
-        return self._replayed()
+        return self._replayed(len(logs))
 
     def _read_in_order(
         self, logs: Sequence[NamedLog]
@@ -175,7 +175,7 @@ class _ClusterRun:
         if isinstance(self._followed, Future):
             self._followed = _result(self._followed, "merging")
 
-    def _replayed(self) -> Replayed:
+    def _replayed(self, logs: int) -> Replayed:
         job, order, followed = self._job, self._order, self._followed
         assert self._exact is not None
         assert not isinstance(followed, Future)
@@ -186,7 +186,11 @@ class _ClusterRun:
         pipeline.take_merged(Merged(self._exact, equations, warnings, order.updated_s))
         held_out = pipeline.held_out(self._newest_blocks()) if order.summaries else None
         return Replayed(
-            pipeline.snapshot(held_out), tuple(order.summaries), tuple(order.troubles), tuple(order.copies)
+            pipeline.snapshot(held_out),
+            tuple(order.summaries),
+            tuple(order.troubles),
+            tuple(order.copies),
+            logs,
         )
 
     def _newest_blocks(self) -> CellSums:

@@ -97,7 +97,8 @@ def run(options: argparse.Namespace) -> int:
         )
     filters, columns = _filters(options.filters), _columns(options.columns)
     table = None if options.maf_table is None else read_table(options.maf_table, "--maf-table")
-    _refuse_overwriting(options)
+    names = options.logs if options.cluster is not None else _names(options.logs)
+    _refuse_overwriting(names, options)
     if options.plot is not None:
         check_plot(options.plot)
         check_place("--plot", options.plot)
@@ -110,11 +111,11 @@ def run(options: argparse.Namespace) -> int:
             replayed = _on_cluster(table or default_axis(), filters, reading, options)
             _tell(replayed, options)
         elif options.database is None:
-            logs = logs_of(_names(options.logs))
+            logs = logs_of(names)
             replayed = replay(logs, make_pipeline(table or default_axis()), reading, KeepNothing())
             _tell(replayed, options)
         else:
-            replayed = _kept(logs_of(_names(options.logs)), table, make_pipeline, reading, options)
+            replayed = _kept(logs_of(names), table, make_pipeline, reading, options)
         _write(replayed, options)
     if not replayed.snapshot.counts.accepted:
         raise WorkError("no sample counted: the table is empty")
@@ -126,9 +127,7 @@ def _names(given: Sequence[str]) -> list[str]:
     for name in given:
         if is_url(name):
             raise UsageError(f"{name}: URLs are read by the workers of a cluster: --cluster ADDRESS")
-    names = [log.name for log in expanded(given, Path())]
-    refuse_twice(names)
-    return names
+    return [log.name for log in expanded(given, Path())]
 
 
 def _reading(columns: Mapping[str, str], options: argparse.Namespace) -> Reading:
@@ -190,7 +189,7 @@ def _tell(replayed: Replayed, options: argparse.Namespace) -> None:
     if not replayed.summaries:
         raise WorkError("no log could be used")
     if replayed.troubles and options.strict:
-        raise WorkError(f"{len(replayed.troubles)} of {len(options.logs)} logs could not be used")
+        raise WorkError(f"{len(replayed.troubles)} of {replayed.logs} logs could not be used")
 
 
 def _complain(line: str) -> None:
@@ -268,11 +267,11 @@ def _path(text: str) -> Path:
     return Path(_name(text))
 
 
-def _refuse_overwriting(options: argparse.Namespace) -> None:
+def _refuse_overwriting(names: Sequence[str], options: argparse.Namespace) -> None:
     """Evidence counted twice and a log lost to its own result are mistakes, not wishes."""
     read: set[Path] = set()
-    refuse_twice(options.logs)
-    for log in options.logs:
+    refuse_twice(names)
+    for log in names:
         if log == STDIN or is_url(log):
             continue
         if (path := Path(log).resolve()) in read:
