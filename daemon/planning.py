@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from daemon.analysis.settings import AnalysisSettings
-from daemon.config.sections import Config, WebSettings
+from daemon.config.sections import Config
 from daemon.config.table_file import read_table
 from daemon.errors import UsageError
 from daemon.runtime import Plan
 from daemon.serving.access_plan import AccessPlan
 from daemon.serving.diagnosis import configuration_document
 from daemon.serving.limits import WebLimits
+from daemon.serving.long_bodies import LongBodyLimits
 from daemon.store.retention import Retention
 from daemon.webhooks.hosts import AllowedHosts
 from drivers.base import Driver, DriverOptionError
 from drivers.clock import Clock, WallClock
 from drivers.links import LiveLinks
+from drivers.logs.limits import LogLimits
 from drivers.recorder import RecordingSettings
 from drivers.recording import BESIDE
 from drivers.registry import (
@@ -36,11 +38,11 @@ from drivers.second_lambda import LambdaTimeline, with_second_lambda
 from lowmaf.maf_table import default_axis
 from web.cross_origin import OpenEjOrigins
 
-logger = logging.getLogger(__name__)
-
 if TYPE_CHECKING:
     from drivers.simulator.source import Simulator
     from drivers.wideband import Wideband
+
+logger = logging.getLogger(__name__)
 
 
 def plan_from(config: Config) -> Plan:
@@ -87,10 +89,10 @@ def plan_from(config: Config) -> Plan:
         port=config.web.port,
         host_names=config.web.host_names,
         openej_origins=config.web.openej_origins,
-        limits=_limits(config.web),
+        limits=_limits(config),
         max_results=config.storage.max_results,
         analyses=analyses,
-        access=AccessPlan.of(config.web),
+        access=AccessPlan.of(config.web, config.limits),
         configuration=configuration_document(config),
         listening=lambda url: logger.info("dashboard at %s", url),
     )
@@ -114,13 +116,15 @@ def _driver(config: Config, clock: Clock) -> tuple[Driver, Callable[[], Driver]]
     return driver, (lambda: driver) if config.source.driver in KEEPS_PLACE else make_driver
 
 
-def _limits(web: WebSettings) -> WebLimits:
+def _limits(config: Config) -> WebLimits:
+    web = config.web
     return WebLimits(
         connections=web.max_connections,
         connections_per_client=web.max_connections_per_client,
         idle_s=web.idle_s,
         head_s=web.head_s,
         stalled_s=web.stalled_s,
+        head_bytes=int(config.limits.head_kb * 1e3),
     )
 
 
@@ -130,7 +134,7 @@ def _analyses(config: Config) -> AnalysisSettings:
     Raises:
         UsageError: a host or network for webhooks that is none.
     """
-    storage, web, webhooks = config.storage, config.web, config.webhooks
+    storage, web, limits, webhooks = config.storage, config.web, config.limits, config.webhooks
     try:
         hosts = AllowedHosts(webhooks.hosts, webhooks.networks)
     except ValueError as error:
@@ -146,6 +150,14 @@ def _analyses(config: Config) -> AnalysisSettings:
         hosts=hosts,
         push_timeout_s=webhooks.timeout_s,
         push_attempts=webhooks.max_attempts,
+        log_limits=LogLimits(
+            line_bytes=int(limits.log_line_kb * 1e3),
+            field_bytes=int(limits.log_field_kb * 1e3),
+            columns=limits.log_columns,
+            rows=limits.log_rows,
+            unpacked_bytes=int(limits.log_unpacked_mb * 1e6),
+        ),
+        bodies=LongBodyLimits(quiet_s=limits.quiet_s, lasts_s=limits.long_body_s),
     )
 
 

@@ -191,7 +191,12 @@ async def _run(plan: Plan) -> None:
                     ),
                     analyses=analysis.analyses,
                     results=results,
-                    ingest=Ingestion(writer, lambda: hub.session_start(INGEST)),
+                    ingest=Ingestion(
+                        writer,
+                        lambda: hub.session_start(INGEST),
+                        bodies=plan.analyses.bodies,
+                        log_limits=plan.analyses.log_limits,
+                    ),
                     pairing=(devices, pairing),
                     diagnose=Diagnosis(hub, review, devices, messages, plan.configuration),
                 )

@@ -18,6 +18,8 @@ from daemon.analysis import uploads as uploads_module
 from daemon.analysis.settings import AnalysisSettings
 from daemon.analysis.uploads import shown_name
 from daemon.analysis.worker_process import WorkerFailedError, WorkerProcess
+from daemon.serving.long_bodies import LongBodyLimits
+from drivers.logs.limits import LogLimits
 
 RECORDINGS = Path(__file__).resolve().parent / "recordings"
 
@@ -86,6 +88,30 @@ async def test_what_is_no_log_is_refused_with_the_reason_and_not_kept(
     assert words in message
     assert str(tmp_path) not in message, "where it is kept concerns nobody"
     assert files(tmp_path) == []
+
+
+LIMITED = [
+    (LogLimits(line_bytes=500), "Time\n" + "x" * 1000, "no line end within 500 bytes"),
+    (LogLimits(columns=5), None, "columns, and at most 5 are read"),
+    (LogLimits(rows=50), None, "more than 50 rows"),
+    (LogLimits(field_bytes=20), None, "the name of a column has"),
+    (LogLimits(unpacked_bytes=1000), gzip.compress(log_samples.romraider()), "unpacks to more than 0.001 MB"),
+]
+
+
+@pytest.mark.parametrize(("limits", "content", "words"), LIMITED, ids=[case[2] for case in LIMITED])
+async def test_how_much_of_a_log_is_read_is_the_owners_choice(
+    tmp_path: Path, limits: LogLimits, content: bytes | str | None, words: str
+) -> None:
+    sent = log_samples.romraider() if content is None else content
+    async with analysing(tmp_path / "car.sqlite3", AnalysisSettings(log_limits=limits)) as bench:
+        answer = await bench.client.post("/api/v1/logs?name=x.csv", content=sent)
+        if answer.status_code == 201:  # what is beyond the limit comes behind what is recognised
+            (run,) = await bench.ask([answer.json()["id"]], {"filters": "none"})
+            message = (await bench.until(run, "failed"))["error"]
+        else:
+            message = error_of(answer)[2]
+    assert words in message
 
 
 @pytest.mark.parametrize("announced", [True, False])
@@ -201,9 +227,8 @@ async def test_uploads_that_go_on_are_listed_and_limited(
 
 
 async def test_an_upload_that_falls_silent_or_breaks_off_leaves_nothing(
-    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(uploads_module, "QUIET_S", 0.05)
 
     async def silent() -> AsyncIterator[bytes]:
         yield b"Time"
@@ -213,12 +238,14 @@ async def test_an_upload_that_falls_silent_or_breaks_off_leaves_nothing(
         yield b"Time"
         raise ConnectionResetError
 
-    answer = await bench.client.post("/api/v1/logs", content=silent())
-    assert error_of(answer)[:2] == (400, "upload_incomplete")
-    with pytest.raises(Exception, match="kept"):
-        await bench.service.uploads.take("x", broken(), None)
-    assert files(tmp_path) == []
-    assert (await bench.client.get("/api/v1/logs")).json() == {"logs": [], "arriving": []}
+    quick = AnalysisSettings(bodies=LongBodyLimits(quiet_s=0.05))
+    async with analysing(tmp_path / "car.sqlite3", quick) as bench:
+        answer = await bench.client.post("/api/v1/logs", content=silent())
+        assert error_of(answer)[:2] == (400, "upload_incomplete")
+        with pytest.raises(Exception, match="kept"):
+            await bench.service.uploads.take("x", broken(), None)
+        assert files(tmp_path) == []
+        assert (await bench.client.get("/api/v1/logs")).json() == {"logs": [], "arriving": []}
 
 
 async def test_a_restart_keeps_logs_and_clears_what_was_cut_off(tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ def frames_of(answers: bytes) -> Iterator[tuple[str, Any]]:
 
 
 def recognising(path: Path) -> dict[str, Any]:
-    return {"work": "recognise", "log": {"path": str(path), "name": "drive.csv"}, "memory_bytes": 5_000_000}
+    log = {"path": str(path), "name": "drive.csv"}
+    return {"work": "recognise", "log": log, "memory_bytes": 5_000_000, "log_limits": {}}
 
 
 async def frames(worker: WorkerProcess, job: Mapping[str, Any], limit_s: float = 30.0) -> list[Frame]:

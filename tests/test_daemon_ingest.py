@@ -19,19 +19,20 @@ from hypothesis import strategies as st
 from test_daemon_live_hub import settings as hub_settings
 
 from daemon.drives.kept_sessions import KeptSessions
-from daemon.ingest import ingest as ingest_module
 from daemon.ingest.fields import RecordLayouts
 from daemon.ingest.ingest import Ingestion
-from daemon.ingest.lines import LONGEST_LINE, WholeLines
+from daemon.ingest.lines import WholeLines
 from daemon.ingest.records import RecordReader
 from daemon.ingest.session_writer import INGEST, SessionWriter
 from daemon.live.hub import Hub
+from daemon.serving.long_bodies import LongBodyLimits
 from daemon.store.records import ClosedHow, StoreError
 from daemon.store.store import Store
+from drivers.logs.limits import DEFAULT_LIMITS, LogLimits
 from drivers.logs.reader import LogReader
 from lowmaf.samples import CHANNELS, SampleBatch
 from web.app import create_app
-from web.ingest_desk import IngestFormat, SamplesUnusableError, TooManyIngestsError
+from web.ingest_desk import IngestFormat, IngestIncompleteError, SamplesUnusableError, TooManyIngestsError
 from web.service_errors import NoRoomError, ServiceUnavailableError
 from web.session_shelf import SessionChange
 
@@ -169,8 +170,11 @@ def test_a_line_without_end_takes_no_memory_and_is_one_invalid_record() -> None:
     reader.feed(b"x\n" + lines_of([record(1)]))
     samples = SampleBatch.concatenate(reader.finish())
     assert (reader.valid, reader.invalid, len(samples)) == (2, 1, 2)
-    assert (reader.first_invalid[0].line, reader.first_invalid[0].error) == (2, "longer than 1000000 bytes")
-    assert peak < 4 * LONGEST_LINE
+    assert (reader.first_invalid[0].line, reader.first_invalid[0].error) == (
+        2,
+        "longer than 1000000 bytes ([limits] log_line_kb)",
+    )
+    assert peak < 4 * DEFAULT_LIMITS.line_bytes
 
 
 @given(st.lists(st.binary(max_size=30), max_size=12))
@@ -316,17 +320,47 @@ async def test_whoever_stops_waiting_ends_the_work(
     assert await store.sessions() == []
 
 
-async def test_a_body_that_nothing_comes_of_is_given_up(
-    desk: Ingestion, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("bodies", "words"),
+    [
+        (LongBodyLimits(quiet_s=0.05), r"nothing came for 0.05 s \(\[limits\] quiet_s\)"),
+        (LongBodyLimits(lasts_s=0.05), r"it was not whole after 0.05 s \(\[limits\] long_body_s\)"),
+    ],
+)
+async def test_a_body_that_comes_too_slowly_is_given_up(
+    store: Store, hub: Hub, bodies: LongBodyLimits, words: str
 ) -> None:
-    monkeypatch.setattr(ingest_module, "QUIET_S", 0.05)
+    desk = Ingestion(SessionWriter(store), lambda: hub.session_start(INGEST), bodies=bodies)
 
     async def stalls() -> AsyncIterator[bytes]:
         yield lines_of([record(0)])
         await asyncio.Event().wait()
 
-    with pytest.raises(ingest_module.IngestIncompleteError, match="nothing came for"):
+    with pytest.raises(IngestIncompleteError, match=words):
         await desk.take(IngestFormat.NDJSON, stalls(), "")
+    assert await store.sessions() == []
+
+
+@pytest.mark.parametrize("body_format", IngestFormat)
+async def test_how_long_a_line_may_be_is_the_owners_choice(
+    store: Store, hub: Hub, body_format: IngestFormat
+) -> None:
+    limits = LogLimits(line_bytes=5000)
+    desk = Ingestion(SessionWriter(store), lambda: hub.session_start(INGEST), log_limits=limits)
+
+    async def body() -> AsyncIterator[bytes]:
+        yield lines_of([record(number) for number in range(30)])
+        for _ in range(4):
+            yield b"1" * 2000
+        yield b"\n"
+
+    if body_format is IngestFormat.CSV:
+        with pytest.raises(SamplesUnusableError, match="no line end within 5000 bytes"):
+            await desk.take(body_format, body(), "")
+    else:
+        ingested = await desk.take(body_format, body(), "")
+        assert (ingested.valid, ingested.invalid) == (30, 1)
+        assert ingested.first_invalid[0].error == "longer than 5000 bytes ([limits] log_line_kb)"
 
 
 async def test_sessions_without_an_answer_are_removed_at_the_next_start(
@@ -342,7 +376,7 @@ async def test_sessions_without_an_answer_are_removed_at_the_next_start(
 
 
 async def test_so_many_bodies_at_once_and_no_more(desk: Ingestion, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest_module, "AT_ONCE", 1)
+    monkeypatch.setattr("daemon.ingest.ingest.AT_ONCE", 1)
     began = asyncio.Event()
 
     async def stalls() -> AsyncIterator[bytes]:

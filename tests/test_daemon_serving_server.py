@@ -6,16 +6,20 @@ import asyncio
 import contextlib
 import dataclasses
 import errno
+import json
 import os
+import re
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from fakes import FakeBoard, realistic_snapshot, serving
 
 from daemon.doctor.port_owner import port_owner
+from daemon.serving.limits import WebLimits
 from daemon.serving.server import PortUnavailableError, listen, listener_url, serve
 from lowmaf.snapshot import DataWarning
 from web.app import create_app
@@ -150,8 +154,76 @@ async def test_a_header_without_end_is_refused() -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(url).port)
         writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 200_000)
         async with asyncio.timeout(5.0):
-            assert b" 400 " in await reader.readline()
+            assert b" 431 " in await reader.readline()
         writer.close()
+
+
+CHUNKED = b"POST /api/analyze/0/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+async def exchange(url: str, *pieces: bytes) -> tuple[int, dict[str, Any]]:
+    """Status and error of the answer to what is sent in these pieces."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(url).port)
+    async with asyncio.timeout(5.0):
+        for piece in pieces:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(0.02)
+        head = await reader.readuntil(b"\r\n\r\n")
+        size = re.search(rb"content-length: (\d+)", head)
+        body = await reader.readexactly(int(size[1])) if size else b""
+    writer.close()
+    document = json.loads(body)
+    return int(head.split()[1]), document.get("error", {})
+
+
+def head_of(size: int) -> bytes:
+    """A request whose head has so many bytes."""
+    begin, end = b"GET /api/v1/table HTTP/1.1\r\nHost: localhost\r\nX: ", b"\r\n\r\n"
+    return begin + b"a" * (size - len(begin) - len(end)) + end
+
+
+@pytest.mark.parametrize("pieces", [1, 2, 5])
+async def test_how_long_a_head_may_be(pieces: int) -> None:
+    limits = WebLimits(head_bytes=9_000)
+    async with serving(create_app(FakeBoard(), version="1.2.3"), limits=limits) as url:
+        for size, status, code in ((9_000, 200, None), (9_001, 431, "head_too_large")):
+            head = head_of(size)
+            step = -(-size // pieces)
+            found = await exchange(url, *(head[at : at + step] for at in range(0, size, step)))
+            assert (found[0], found[1].get("code")) == (status, code)
+        assert "[limits] head_kb" in found[1]["message"]
+
+
+async def test_a_long_head_behind_another_request_is_refused_too() -> None:
+    async with serving(create_app(FakeBoard(), version="1.2.3"), limits=WebLimits(head_bytes=9_000)) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(url).port)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n" + head_of(60_000))
+        async with asyncio.timeout(5.0):
+            answers = await reader.read()
+        writer.close()
+    assert b"HTTP/1.1 200 OK" in answers
+    assert b"head_too_large" in answers
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",),
+        (b"GET / HTTP/1.1\r\nHost: a b\r\n  folded\x00\r\n\r\n",),
+        (
+            b"POST /api/analyze/0/ HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"zz\r\n",
+        ),
+    ],
+    ids=["TLS", "no head", "chunks"],
+)
+async def test_what_is_no_request_is_said_in_the_shape_of_every_error(pieces: tuple[bytes, ...]) -> None:
+    async with serving(create_app(FakeBoard(), version="1.2.3")) as url:
+        status, error = await exchange(url, *pieces)
+        assert (status, error["code"]) == (400, "malformed_request")
+        async with httpx.AsyncClient(base_url=url) as client:
+            assert (await client.get("/api/v1/status")).status_code == 200
 
 
 # ---- who holds a port

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from daemon.serving.long_bodies import LongBodyLimits
 from daemon.webhooks.hosts import AllowedHosts
 from drivers.logs.limits import LogLimits
 
@@ -14,8 +15,8 @@ class AnalysisSettings:
 
     ``workers`` processes analyse at once, each with at most ``memory_bytes`` of address space and
     ``limit_s`` per run. ``max_waiting`` runs wait at most, ``max_kept`` that have ended are kept. A push may
-    take ``push_timeout_s``; after ``push_attempts`` without success it is given up. Of an upload nothing may
-    come for ``quiet_s``, and all of it has to within ``upload_s``.
+    take ``push_timeout_s``; after ``push_attempts`` without success it is given up.
+    ``log_limits``: what is read of a log. ``bodies``: how slowly an upload may come.
     """
 
     max_upload_bytes: int = 500_000_000
@@ -29,5 +30,4 @@ class AnalysisSettings:
     push_timeout_s: float = 10.0
     push_attempts: int = 100
     log_limits: LogLimits = field(default_factory=LogLimits)
-    quiet_s: float = 30.0
-    upload_s: float = 86_400.0
+    bodies: LongBodyLimits = field(default_factory=LongBodyLimits)

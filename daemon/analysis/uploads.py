@@ -25,6 +25,7 @@ from daemon.analysis.worker_process import (
     WorkerProcess,
     WorkerUnavailableError,
 )
+from daemon.serving.long_bodies import kept_up
 from daemon.store.copying import sync_folder
 from daemon.store.records import StoreError
 from web.log_shelf import LONGEST_LOG_NAME
@@ -43,8 +44,6 @@ Result = TypeVar("Result")
 
 AT_ONCE = 8
 """Uploads that may go on at the same time."""
-QUIET_S = 30.0
-"""An upload of which nothing came for so long is given up."""
 RECOGNISED_WITHIN_S = 30.0
 _WRITTEN_AT_ONCE = 1 << 20
 _ID = re.compile(r"[0-9a-f]{16}")
@@ -254,7 +253,7 @@ class Uploads:
     async def _receive(self, part: Path, chunks: AsyncIterator[bytes], arriving: _Arriving) -> None:
         with await self._on_disk(_new_file, part) as file:
             waiting = bytearray()
-            async for chunk in _not_too_quiet(chunks):
+            async for chunk in kept_up(chunks, self._settings.bodies, LogIncompleteError):
                 arriving.bytes += len(chunk)
                 if arriving.bytes > self._settings.max_upload_bytes:
                     raise _too_large(arriving.bytes, self._settings.max_upload_bytes)
@@ -279,19 +278,6 @@ def shown_name(name: str) -> str:
     """A log's name as it may be shown: the last part of a path, printable, not too long."""
     last = re.split(r"[/\\]", name)[-1]
     return "".join(char for char in last if char.isprintable())[:LONGEST_LOG_NAME].strip() or "log"
-
-
-async def _not_too_quiet(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The chunks, as long as they come."""
-    while True:
-        try:
-            async with asyncio.timeout(QUIET_S):
-                chunk = await anext(chunks)
-        except StopAsyncIteration:
-            return
-        except TimeoutError:
-            raise LogIncompleteError(f"nothing came for {QUIET_S:g} s: the upload is given up") from None
-        yield chunk
 
 
 def _new_file(path: Path) -> BinaryIO:

@@ -212,6 +212,48 @@ class WebSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitSettings:
+    """How much is taken of what others send; beyond that it is refused in words."""
+
+    head_kb: float = _number(16.0, "kB", "head of a request; longer ones are answered with 431", 1.0, 250.0)
+    json_kb: float = _number(
+        64.0, "kB", "body of a command and the like; larger ones are answered with 413", 1.0, 1e5
+    )
+    table_kb: float = _number(
+        1000.0, "kB", "a pasted MAF table; larger ones are answered with 413", 10.0, 1e5
+    )
+    body_wait_s: float = _number(
+        20.0,
+        "s",
+        "a body that is not here after this time and that of its pace is answered with 408",
+        1.0,
+        3600.0,
+    )
+    body_kb_per_s: float = _number(10.0, "kB/s", "the least pace of such a body", 0.1, 1e5)
+    quiet_s: float = _number(
+        30.0,
+        "s",
+        "an upload, or a body of pushed samples, of which nothing comes for so long is given up",
+        1.0,
+        3600.0,
+    )
+    long_body_s: float = _number(
+        86_400.0, "s", "an upload or such a body that lasts longer is given up", 10.0, 1e7
+    )
+    log_line_kb: float = _number(
+        1000.0,
+        "kB",
+        "a log or pushed CSV with a longer line is refused, a longer pushed record left out",
+        300.0,
+        1e6,
+    )
+    log_field_kb: float = _number(64.0, "kB", "a row with a longer field is left out", 1.0, 1e6)
+    log_columns: int = _number(1000, "", "a log with more columns is refused", 10, 1_000_000)
+    log_rows: int = _number(50_000_000, "", "a log with more rows is refused", 1000, 1_000_000_000)
+    log_unpacked_mb: float = _number(8000.0, "MB", "a packed log that unpacks to more is refused", 1.0, 1e6)
+
+
+@dataclass(frozen=True, slots=True)
 class WebhookSettings:
     """To whom the output of analyses may be pushed. Nobody, unless hosts are named here."""
 
@@ -264,6 +306,7 @@ class Config:
     estimator: EstimatorSettings = field(default_factory=EstimatorSettings)
     storage: StorageSettings = field(default_factory=StorageSettings)
     web: WebSettings = field(default_factory=WebSettings)
+    limits: LimitSettings = field(default_factory=LimitSettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
     log: LogSettings = field(default_factory=LogSettings)
     second_source: SecondSourceSettings | None = None
@@ -276,6 +319,7 @@ SECTIONS: Mapping[str, type[Any]] = {
     "estimator": EstimatorSettings,
     "storage": StorageSettings,
     "web": WebSettings,
+    "limits": LimitSettings,
     "webhooks": WebhookSettings,
     "log": LogSettings,
 }

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from dataclasses import replace
 from typing import Any, BinaryIO, TypeVar, cast
 
 from drivers.logs.errors import LogUnreadableError
+from drivers.logs.limits import DEFAULT_LIMITS, LogLimits
 from drivers.logs.reader import LogReader
 from drivers.logs.summary import LogSummary, counted
 from lowmaf.samples import SampleBatch
@@ -24,11 +27,13 @@ async def read_csv(
     chunks: AsyncIterator[bytes],
     keep: Callable[[SampleBatch], Awaitable[None]],
     threads: concurrent.futures.Executor,
+    limits: LogLimits = DEFAULT_LIMITS,
 ) -> Ingested:
     """Reads a body in one of the ``threads`` and hands its samples to ``keep``; no more of the body is taken
     than is needed.
 
-    The threads must not be those of the event loop, which keeping the samples may have to wait for.
+    Within the ``limits``, but for the rows: a body is of any length. The threads must not be those of the
+    event loop, which keeping the samples may have to wait for.
 
     Raises:
         SamplesUnusableError: it is no log that can give a table; says why.
@@ -39,7 +44,7 @@ async def read_csv(
         await keep(batch)
 
     def read() -> LogSummary:
-        reader = LogReader(cast(BinaryIO, body), _NAME)
+        reader = LogReader(cast(BinaryIO, body), _NAME, limits=replace(limits, rows=sys.maxsize))
         for batch in reader.batches():
             body.wait_for(kept(batch))
         return reader.summary

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from daemon.ingest.fields import OBJECT, UNDECODABLE, RecordFields
-from daemon.ingest.lines import LONGEST_LINE, OVERLONG, BlockLines
+from daemon.ingest.lines import OVERLONG, BlockLines
+from drivers.logs.limits import DEFAULT_LIMITS
 from web.ingest_desk import InvalidRecord
 
 NAMED_INVALID = 10
@@ -16,7 +17,6 @@ it costs least to find it so."""
 _ODD_SHARE = 8
 """Where more than one line in so many does not look like an object, each is read alone."""
 _LONGEST_WORDS = 200
-_OVERLONG_WORDS = f"longer than {LONGEST_LINE} bytes"
 
 
 class InvalidRecords:
@@ -34,9 +34,10 @@ class InvalidRecords:
 
 
 class LineDecoder:
-    """Decodes the lines of one body in their order."""
+    """Decodes the lines of one body in their order. ``longest_line`` is told of longer ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest_line: int = DEFAULT_LIMITS.line_bytes) -> None:
+        self._overlong_words = f"longer than {longest_line} bytes ([limits] log_line_kb)"
         self.invalid = InvalidRecords()
         self._line = 0
         self._deceived = False
@@ -87,7 +88,7 @@ class LineDecoder:
                 record: Any = decoder.decode(line)
             except UNDECODABLE as error:
                 if line.strip():
-                    self.invalid.add(number, _OVERLONG_WORDS if line == OVERLONG else _words(error))
+                    self.invalid.add(number, self._overlong_words if line == OVERLONG else _words(error))
                 continue
             if fields is None:
                 self.invalid.add(number, "it has no fields")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,7 +10,9 @@ from daemon.ingest.csv_records import read_csv
 from daemon.ingest.fields import RecordLayouts
 from daemon.ingest.records import RecordReader
 from daemon.ingest.session_writer import SessionWriter, WrittenSession
+from daemon.serving.long_bodies import LongBodyLimits, kept_up
 from daemon.store.records import SessionStart, StoreError
+from drivers.logs.limits import DEFAULT_LIMITS, LogLimits
 from web.ingest_desk import Ingested, IngestFormat, IngestIncompleteError, TooManyIngestsError
 from web.service_errors import ServiceUnavailableError
 
@@ -21,15 +22,21 @@ AT_ONCE = 64
 CSV_AT_ONCE = 16
 """Of those, so many CSV bodies are read; others wait for their turn."""
 
-QUIET_S = 30.0
-"""A body of which nothing came for so long is given up."""
-
 
 class Ingestion:
     """Implements :class:`web.ingest_desk.IngestDesk`."""
 
-    def __init__(self, writer: SessionWriter, start: Callable[[], SessionStart]) -> None:
-        """``start`` says by what samples would be judged now."""
+    def __init__(
+        self,
+        writer: SessionWriter,
+        start: Callable[[], SessionStart],
+        *,
+        bodies: LongBodyLimits | None = None,
+        log_limits: LogLimits = DEFAULT_LIMITS,
+    ) -> None:
+        """``start`` says by what samples would be judged now. ``bodies``: how slowly one may come."""
+        self._bodies = bodies or LongBodyLimits()
+        self._log_limits = log_limits
         self._writer = writer
         self._start = start
         self._layouts = RecordLayouts()
@@ -45,7 +52,7 @@ class Ingestion:
         kept = WrittenSession(self._writer, self._start, name)
         try:
             read = self._read_csv if body_format is IngestFormat.CSV else self._read_records
-            ingested = await read(_not_too_quiet(chunks), kept)
+            ingested = await read(kept_up(chunks, self._bodies, IngestIncompleteError), kept)
             await kept.end()
         except StoreError as error:
             await kept.drop()
@@ -58,7 +65,7 @@ class Ingestion:
         return replace(ingested, session=kept.session)
 
     async def _read_records(self, chunks: AsyncIterator[bytes], kept: WrittenSession) -> Ingested:
-        reader = RecordReader(self._layouts)
+        reader = RecordReader(self._layouts, self._log_limits.line_bytes)
         async for chunk in chunks:
             batch = reader.feed(chunk)
             if batch is not None:
@@ -76,17 +83,4 @@ class Ingestion:
         )
 
     async def _read_csv(self, chunks: AsyncIterator[bytes], kept: WrittenSession) -> Ingested:
-        return await read_csv(chunks, kept.take, self._threads)
-
-
-async def _not_too_quiet(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The chunks, as long as they come."""
-    while True:
-        try:
-            async with asyncio.timeout(QUIET_S):
-                chunk = await anext(chunks)
-        except StopAsyncIteration:
-            return
-        except TimeoutError:
-            raise IngestIncompleteError(f"nothing came for {QUIET_S:g} s: the body is given up") from None
-        yield chunk
+        return await read_csv(chunks, kept.take, self._threads, self._log_limits)

@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-LONGEST_LINE = 1_000_000
+from drivers.logs.limits import DEFAULT_LIMITS
 
 OVERLONG = b"!overlong"
 """Stands in the place of a line that was longer; no record."""
 
 
 class WholeLines:
-    """Cuts a body at ends of lines."""
+    """Cuts a body at ends of lines, each of at most about ``longest`` bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, longest: int = DEFAULT_LIMITS.line_bytes) -> None:
+        self._longest = longest
         self._open: list[bytes] = []
         self._open_bytes = 0
 
@@ -25,7 +26,7 @@ class WholeLines:
             self._leave_open(chunk)
             return None
         begin = 0
-        if self._open_bytes > LONGEST_LINE:
+        if self._open_bytes > self._longest:
             self._open, begin = [OVERLONG], chunk.find(b"\n")
         lines = b"".join((*self._open, chunk[begin:end]))
         self._open, self._open_bytes = [], 0
@@ -34,13 +35,13 @@ class WholeLines:
 
     def rest(self) -> bytes:
         """A last line without end; nothing where there is none."""
-        return OVERLONG if self._open_bytes > LONGEST_LINE else b"".join(self._open)
+        return OVERLONG if self._open_bytes > self._longest else b"".join(self._open)
 
     def _leave_open(self, part: bytes) -> None:
         if part:
             self._open_bytes += len(part)
             self._open.append(part)
-            if self._open_bytes > LONGEST_LINE:
+            if self._open_bytes > self._longest:
                 self._open = []  # only that it is too long matters now
 
 

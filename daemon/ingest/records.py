@@ -11,6 +11,7 @@ from daemon.ingest.decoding import LineDecoder
 from daemon.ingest.fields import RecordFields, RecordLayouts, names_in
 from daemon.ingest.gathered import GatheredRecords
 from daemon.ingest.lines import WholeLines
+from drivers.logs.limits import DEFAULT_LIMITS
 from drivers.logs.sampling import Sampler
 from lowmaf.samples import SampleBatch
 from web.ingest_desk import InvalidRecord, SamplesUnusableError
@@ -24,12 +25,12 @@ SAMPLED_TOGETHER = 4096
 class RecordReader:
     """The records of one body, fed as they arrive. ``valid`` and ``invalid`` count them."""
 
-    def __init__(self, layouts: RecordLayouts) -> None:
+    def __init__(self, layouts: RecordLayouts, longest_line: int = DEFAULT_LIMITS.line_bytes) -> None:
         self.bytes = 0
         self.valid = 0
         self._layouts = layouts
-        self._lines = WholeLines()
-        self._decoder = LineDecoder()
+        self._lines = WholeLines(longest_line)
+        self._decoder = LineDecoder(longest_line)
         self._head: list[bytes] = []
         self._head_bytes = 0
         self._gathered: GatheredRecords | None = None

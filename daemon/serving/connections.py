@@ -19,7 +19,14 @@ REFUSED_AT_ONCE = 100
 """So many connections that are not served may wait for their request to be told so."""
 
 RETRY_AFTER_S = 2
-_STATUS_LINES = {503: b"503 Service Unavailable", 429: b"429 Too Many Requests"}
+_STATUS_LINES = {
+    400: b"400 Bad Request",
+    429: b"429 Too Many Requests",
+    431: b"431 Request Header Fields Too Large",
+    503: b"503 Service Unavailable",
+}
+_LATER = (429, 503)
+"""What another attempt may have better luck with."""
 
 
 class Connection(Protocol):
@@ -120,13 +127,13 @@ class Connections:
     # ---- refusals
 
     def refusal(self, refusal: Refusal, date: bytes) -> bytes:
-        """The whole answer to a connection that is not served."""
+        """The whole answer to a connection or request that is not served."""
         status, code, words = refusal.value
         body = msgspec.json.encode({"error": {"code": code, "message": words, "detail": {}}})
         headers = [
             (b"date", date),
             (b"cache-control", b"no-store"),
-            (b"retry-after", str(RETRY_AFTER_S).encode()),
+            *([(b"retry-after", str(RETRY_AFTER_S).encode())] if status in _LATER else []),
             (b"content-length", str(len(body)).encode()),
             (b"content-type", b"application/json"),
             *RAW_SECURITY_HEADERS,

@@ -21,7 +21,7 @@ class WebLimits:
 
     ``idle_s``: an open connection on which nothing is asked; longer than a script's pause between two looks.
     ``head_s``: from the first byte of a request to the end of its head. ``stalled_s``: a client that takes
-    nothing of what it asked for.
+    nothing of what it asked for. ``head_bytes``: the head of a request.
     """
 
     connections: int = 16_000
@@ -29,10 +29,11 @@ class WebLimits:
     idle_s: float = 30.0
     head_s: float = 10.0
     stalled_s: float = 60.0
+    head_bytes: int = 16_000
 
 
 class Refusal(Enum):
-    """Why a connection is not served: status, stable code, words."""
+    """Why a connection or what came on it is not served: status, stable code, words."""
 
     FULL = 503, "too_many_connections", "as many connections are open as are allowed; try again in a moment"
     CLIENT = (
@@ -40,6 +41,8 @@ class Refusal(Enum):
         "too_many_connections",
         "this client has as many connections open as one may ([web] max_connections_per_client)",
     )
+    HEAD = 431, "head_too_large", "the head of the request is longer than is allowed ([limits] head_kb)"
+    MALFORMED = 400, "malformed_request", "what came is no HTTP request"
 
 
 @dataclass(slots=True)

@@ -12,11 +12,11 @@ from typing import Any, cast
 
 import h11
 from uvicorn.config import Config
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from daemon.serving.connections import Connections
 from daemon.serving.limits import Refusal, client_of
+from daemon.serving.request_heads import CheckedHeadProtocol
 from web.event_stream import DirectListener
 from web.hot_paths import HotPaths, Opening
 
@@ -38,6 +38,7 @@ class FrontProtocol(asyncio.Protocol):
         "_hot_paths",
         "_inner",
         "_listener",
+        "_most_of_head",
         "_refusal",
         "_refused",
         "_server_state",
@@ -58,6 +59,7 @@ class FrontProtocol(asyncio.Protocol):
         self._app_state = app_state
         self._connections = connections
         self._hot_paths = hot_paths
+        self._most_of_head: int = config.h11_max_incomplete_event_size or 0
         self._held: bytes | None = None
         self._inner: _Requests | None = None
         self._listener: DirectListener | None = None
@@ -90,7 +92,7 @@ class FrontProtocol(asyncio.Protocol):
             self._refuse(self._refusal)
         elif self._held is not None:
             self._hold(self._held + data)
-        elif self._blocked or not self._answered_at_once(data):
+        elif self._blocked or len(data) > self._most_of_head or not self._answered_at_once(data):
             self._hold(data)
             self._connections.turns.take(self._begin)
 
@@ -138,6 +140,13 @@ class FrontProtocol(asyncio.Protocol):
             self._inner.shutdown()
         elif self._listener is None:  # the stream ends its listeners itself
             self.transport.close()
+
+    def refuse_request(self, refusal: Refusal | None) -> None:
+        """What came is no request that can be answered. Without a ``refusal`` there is no more to say."""
+        if refusal is None:
+            self.transport.close()
+        else:
+            self._refuse(refusal)
 
     def ready(self, inner: _Requests) -> None:
         """A request was answered, or the client has taken what was sent."""
@@ -197,7 +206,7 @@ class FrontProtocol(asyncio.Protocol):
     def _settle(self, inner: _Requests) -> None:
         """Keeps the deadline of a head that has not arrived whole."""
         if inner is self._inner:
-            if inner.is_between_requests():
+            if inner.is_between_requests() or inner.refused:
                 self._connections.has_begun_a_head(self)
             else:
                 self._connections.works(self)
@@ -207,16 +216,19 @@ class FrontProtocol(asyncio.Protocol):
         if not self._refused:
             self._refused = True
             self.transport.write(self._connections.refusal(refusal, self._server_state.default_headers[0][1]))
-            self.transport.write_eof()
+            if self.transport.can_write_eof():
+                self.transport.write_eof()
+            else:
+                self.transport.close()  # TLS ends both ways at once
 
 
-class _Requests(H11Protocol):
+class _Requests(CheckedHeadProtocol):
     """uvicorn's part of a connection, while it has requests to answer."""
 
     def __init__(
         self, config: Config, server_state: ServerState, app_state: dict[str, Any], front: FrontProtocol
     ) -> None:
-        super().__init__(config, server_state, app_state)
+        super().__init__(config, server_state, app_state, front.refuse_request)
         self._front = front
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]

@@ -121,6 +121,7 @@ async def serve_on(
         access_log=False,
         server_header=False,
         backlog=128,
+        h11_max_incomplete_event_size=limits.head_bytes,
         timeout_graceful_shutdown=GRACE_S,
     )
     url = listener_url(listener)

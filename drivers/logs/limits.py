@@ -14,7 +14,7 @@ class LogLimits:
     """
 
     line_bytes: int = 1_000_000
-    field_bytes: int = 65_536
+    field_bytes: int = 64_000
     columns: int = 1000
     rows: int = 50_000_000
     unpacked_bytes: int = 8_000_000_000
