@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import log_samples
 import pytest
 from analysis_benches import Bench, analysing
@@ -115,7 +116,9 @@ async def test_what_fails_is_tried_again_until_it_arrives(tmp_path: Path, kind: 
         assert tries.total() == 4 + len(received.bodies), "four failed and the others arrived once"
 
 
-async def test_giving_up_is_visible_and_others_go_on(tmp_path: Path) -> None:
+async def test_giving_up_is_visible_and_others_go_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     def refuses(body: bytes, received: Received) -> bytes | None:
         if json.loads(body)["run_id"] in doomed:
             return b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n"
@@ -125,12 +128,16 @@ async def test_giving_up_is_visible_and_others_go_on(tmp_path: Path) -> None:
     doomed: list[str] = []
     async with pushing(tmp_path, refuses, push_attempts=3) as (bench, url, _):
         log = await bench.upload()
+        url = f"{url}5ecret?key=5ecret"
         doomed += await bench.ask([log], webhook_url=url)
         (fine,) = await bench.ask([log], webhook_url=url)
         await bench.until(fine, "completed_and_sent")
         found = await bench.until(*doomed, "completed", push="given_up")
         assert found["push"] == {"state": "given_up", "attempts": 3, "error": "answered 503"}
         assert found["table"] is not None
+    (told,) = [record.getMessage() for record in caplog.records if "gave up pushing" in record.getMessage()]
+    assert httpx.URL(url).netloc.decode() in told
+    assert "5ecret" not in caplog.text
 
 
 async def test_a_receiver_that_is_gone_is_not_asked_again(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -24,7 +25,13 @@ class FakeDesk:
 
     def __init__(self) -> None:
         self.orders: list[AnalysisOrder] = []
-        self.document: dict[str, Any] = {"id": "a", "status": "unstarted", "progress": 0.0, "table": None}
+        self.document: dict[str, Any] = {
+            "id": "a",
+            "status": "unstarted",
+            "progress": 0.0,
+            "table": None,
+            "webhook_url": None,
+        }
         self.event = asyncio.Event()
 
     def change(self, **changes: Any) -> None:
@@ -127,6 +134,27 @@ async def test_lists_pass_on_what_was_asked(client: httpx.AsyncClient) -> None:
     assert answer.json() == {"analyses": [{"webhook_url": "http://x/", "status": "failed", "limit": 7}]}
     for query in ("limit=0", "limit=1001", "limit=x", "status=gone", "webhook_url=" + "x" * 2001):
         assert (await client.get(f"/api/v1/analyses?{query}")).status_code == 422
+
+
+SECRET = "https://user:word@hooks.example:8443/T0ken/abc?key=5ecret#part"
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"), [("127.0.0.1", SECRET), ("192.168.4.20", "https://hooks.example:8443")]
+)
+async def test_whoever_may_only_look_sees_no_more_of_a_webhook_than_its_host(
+    desk: FakeDesk, address: str, shown: str
+) -> None:
+    desk.change(webhook_url=SECRET, status="completed")
+    transport = httpx.ASGITransport(
+        create_app(FakeBoard(), version="1", analyses=desk), client=(address, 50000)
+    )
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        listed = await client.get("/api/v1/analyses", params={"webhook_url": SECRET})
+        assert listed.json()["analyses"][0]["webhook_url"] == shown
+        assert (await client.get("/api/v1/analyses/a")).json()["webhook_url"] == shown
+        (data,) = re.findall("data: (.*)", (await client.get("/api/v1/analyses/a/events")).text)
+        assert json.loads(data)["webhook_url"] == shown
 
 
 async def test_what_there_is_not(client: httpx.AsyncClient) -> None:

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Path, Query
 from starlette.requests import Request
 from starlette.responses import Response
 
+from web.access import caller_of
 from web.analysis_desk import AnalysisDesk, AnalysisOrder, AnalysisStatus, RunOrder
 from web.analysis_events import AnalysisEventsResponse
 from web.direct_route import answer_directly
@@ -15,6 +16,7 @@ from web.documents import encode_json
 from web.errors import ApiError
 from web.json_body import read_json_object
 from web.service_errors import service_errors_answered
+from web.webhook_urls import shown_to
 
 MOST_RUNS = 6
 MOST_LOGS = 100
@@ -62,13 +64,15 @@ def add_analyses_routes(app: FastAPI, desk: AnalysisDesk) -> None:
         "/api/v1/analyses", summary="The newest runs, newest first, without tables", response_class=Response
     )
     async def list_analyses(
+        request: Request,
         webhook_url: Annotated[str | None, Query(max_length=2000)] = None,
         status: AnalysisStatus | None = None,
         limit: Annotated[int, Query(ge=1, le=MOST_LISTED)] = LISTED,
     ) -> Response:
         with service_errors_answered():
             found = await desk.analyses(webhook_url=webhook_url, status=status, limit=limit)
-        return _json({"analyses": found})
+        caller = caller_of(request.scope)
+        return _json({"analyses": [shown_to(caller, one) for one in found]})
 
     @app.get(
         "/api/v1/analyses/{id}",
@@ -76,9 +80,10 @@ def add_analyses_routes(app: FastAPI, desk: AnalysisDesk) -> None:
         response_class=Response,
         responses=_ERRORS,
     )
-    async def get_analysis(analysis_id: AnalysisId) -> Response:
+    async def get_analysis(request: Request, analysis_id: AnalysisId) -> Response:
         with service_errors_answered():
-            return _json(await desk.analysis(analysis_id))
+            found = await desk.analysis(analysis_id)
+        return _json(shown_to(caller_of(request.scope), found))
 
     @app.get(
         "/api/v1/analyses/{id}/events",
@@ -86,10 +91,10 @@ def add_analyses_routes(app: FastAPI, desk: AnalysisDesk) -> None:
         response_class=Response,
         responses={**_ERRORS, 200: {"content": {AnalysisEventsResponse.media_type: {}}}},
     )
-    async def get_events(analysis_id: AnalysisId) -> Response:
+    async def get_events(request: Request, analysis_id: AnalysisId) -> Response:
         with service_errors_answered():
             await desk.analysis(analysis_id)
-        return AnalysisEventsResponse(desk, analysis_id)
+        return AnalysisEventsResponse(desk, analysis_id, caller_of(request.scope))
 
     @app.delete(
         "/api/v1/analyses/{id}",

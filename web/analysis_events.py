@@ -10,24 +10,27 @@ import asyncio
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from web.access import Caller
 from web.analysis_desk import AnalysisDesk, AnalysisStatus
 from web.documents import encode_json
 from web.service_errors import ServiceError
+from web.webhook_urls import shown_to
 
 QUIET_S = 15.0
 """After so long without a change a comment is sent, so that nobody on the way takes the stream for dead."""
 
 
 class AnalysisEventsResponse(Response):
-    """``text/event-stream`` of one run, until it has ended, the client leaves or the service stops."""
+    """``text/event-stream`` of one run, until it has ended, the caller leaves or the service stops."""
 
     media_type: str = "text/event-stream"
 
-    def __init__(self, desk: AnalysisDesk, analysis_id: str) -> None:
+    def __init__(self, desk: AnalysisDesk, analysis_id: str, caller: Caller) -> None:
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._desk = desk
         self._id = analysis_id
+        self._caller = caller
 
     async def __call__(self, _scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
@@ -51,7 +54,7 @@ class AnalysisEventsResponse(Response):
             number += 1
             ended = AnalysisStatus(document["status"]).ended
             head = f"id: {number}\nevent: analysis\ndata: ".encode()
-            await _send_body(send, head + encode_json(document) + b"\n\n")
+            await _send_body(send, head + encode_json(shown_to(self._caller, document)) + b"\n\n")
             while not ended and not news.is_set():
                 try:
                     async with asyncio.timeout(QUIET_S):

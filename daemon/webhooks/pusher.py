@@ -24,6 +24,7 @@ from daemon.webhooks.chunks import chunk_count, chunks_of
 from daemon.webhooks.hosts import AllowedHosts, HostForbiddenError, Receiver
 from daemon.webhooks.sender import PushFailedError, WebhookSender
 from web.analysis_desk import PushState
+from web.webhook_urls import origin_of
 
 FIRST_RETRY_S = 1.0
 LAST_RETRY_S = 300.0
@@ -206,7 +207,8 @@ class WebhookPusher:
     def _give_up(self, delivery: _Delivery, why: str) -> None:
         self._deliveries.pop(delivery.run_id, None)
         self._kept.write_given_up(delivery.number, delivery.attempts, why)
-        logger.warning("gave up pushing analysis %s to %s: %s", delivery.run_id, delivery.url, why)
+        receiver = origin_of(delivery.url)
+        logger.warning("gave up pushing analysis %s to %s: %s", delivery.run_id, receiver, why)
         self._settled(delivery.run_id)
 
 
