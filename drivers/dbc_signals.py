@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -130,6 +131,17 @@ def signal_map(dbc: Path, wanted: Mapping[str, str]) -> SignalMap:
     return SignalMap(
         messages, constants, dict(wanted), f"DBC {dbc.name}, {len(wanted) - len(constants)} signals"
     )
+
+
+def signals_in(dbc: Path) -> list[str]:
+    """Names of all signals of a DBC file, in order; ``Message.Signal`` where several messages have one.
+
+    Raises:
+        DbcError: it cannot be read.
+    """
+    named = [(message.name, signal.name) for message in _database(dbc).messages for signal in message.signals]
+    count = Counter(signal for _, signal in named)
+    return [signal if count[signal] == 1 else f"{message}.{signal}" for message, signal in named]
 
 
 def _require_enough(wanted: Mapping[str, str]) -> None:

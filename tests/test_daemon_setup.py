@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import log_samples
 import pytest
+from passive_links import DBC, SIGNALS, controller
 
 from daemon.cli import main
 from daemon.commands import setup
@@ -369,3 +372,95 @@ def test_what_was_built_in_is_listed_last(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(setup_source, "can_interfaces", lambda: [FoundPort("can0", "", DriverHint.SOCKETCAN)])
     listed = [port.path for port in setup_source.found_ports()]
     assert listed == ["/dev/ttyUSB0", "can0", "/dev/ttyAMA0", "/dev/ttyS0"]
+
+
+def test_an_ecu_that_broadcasts_is_asked_for_its_file_and_its_signals(run, car, folder: Path) -> None:
+    car("can-broadcast", ports=1)
+    shutil.copy(DBC, folder / "car.dbc")
+    signals = "maf_v=MafVoltage, stft_pct=ShortTrim, ltft_pct=0, fuel_loop=LoopState:Closed"
+    answers = ("no.dbc", "stock.csv", "car.dbc", "maf_v=Volts", "maf_v=MafVoltage", signals, "WRX", "", "")
+    status, out, err = run("--driver", "can-broadcast", "--port", "can7", answers=answers)
+    assert (status, err) == (0, "")
+    assert "no.dbc: No such file" in out
+    assert "it has Engine.EngineSpeed, MafVoltage" in out
+    assert "no signal for stft_pct, ltft_pct, fuel_loop" in out
+    options = load_config(folder / "lowmaf.toml", {}).source.options
+    assert options == {
+        "interface": "socketcan",
+        "channel": "can7",
+        "dbc": str(folder / "car.dbc"),
+        "signals": signals,
+    }
+    assert run("--yes", "--replace", "--port", "can7", "--dbc", "car.dbc", "--signals", signals)[0] == 0
+    assert load_config(folder / "lowmaf.toml", {}).source.driver == "can-broadcast"
+    for more, words in (
+        (("--dbc", "stock.csv"), "--dbc: "),
+        (("--dbc", "car.dbc"), "--signals is needed"),
+        (("--dbc", "car.dbc", "--signals", "maf_v=Volts"), "--signals: "),
+        (("--dbc", "car.dbc", "--driver", "ssm-can"), "are for can-broadcast here, not for ssm-can"),
+    ):
+        status, _, err = run("--yes", "--replace", "--port", "can7", *more)
+        assert status == 2
+        assert words in err
+
+
+def test_a_log_in_place_of_a_port_is_replayed(run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "drive.csv").write_bytes(log_samples.romraider())
+    assert run(answers=("drive.csv", "", "stock.csv"))[0] == 0
+    config = load_config(folder / "lowmaf.toml", {})
+    assert (config.source.driver, config.source.options["file"]) == ("replay", str(folder / "drive.csv"))
+    status, _, err = run("--yes", "--replace", "--driver", "replay", "--port", "none.csv")
+    assert status == 2
+    assert "there is no such file" in err
+    place = folder / "etc" / "lowmaf.toml"
+    place.parent.mkdir()
+    for module in (setup, setup_writing):
+        monkeypatch.setattr(module, "INSTALLED_CONFIG", place)
+    monkeypatch.setattr(setup_writing, "INSTALLED_DATABASE", folder / "kept.sqlite3")
+    shutil.copy(DBC, folder / "car.dbc")
+    status, _, err = run("--yes", "--port", "drive.csv", "--dbc", "car.dbc", "--signals", SIGNALS)
+    assert (status, err) == (0, "")
+    assert sorted(path.name for path in place.parent.iterdir()) == [
+        "broadcast.dbc", "log.csv", "lowmaf.toml"
+    ]  # fmt: skip
+    options = load_config(place, {}).source.options
+    assert options["dbc"] == str(place.parent / "broadcast.dbc"), "the service sees nobody's home"
+
+
+def test_another_serial_port_may_be_a_wideband_controller(run, car, folder: Path, monkeypatch) -> None:
+    car("ssm-kline", ports=1)
+    with controller(lambda: b"14.7\r\n") as aem:
+        beside = FoundPort(aem.port.path, "USB serial", DriverHint.CABLE)
+        monkeypatch.setattr(setup, "found_ports", lambda: [KLINE, beside, OTHER])
+        status, out, _ = run(answers=("1", "", "stock.csv", "3"))
+        assert status == 0, out
+        assert f"{beside.path}: USB serial" in out
+        assert f"found: wideband aem on {beside.path}, measuring, lambda 1.000" in out
+        second = load_config(folder / "lowmaf.toml", {}).second_source
+        assert second is not None
+        assert (second.driver, second.options) == ("wideband", {"controller": "aem", "port": beside.path})
+        assert run("--replace", answers=("1", "", "", ""))[0] == 0
+        assert load_config(folder / "lowmaf.toml", {}).second_source is None
+        assert run("--yes", "--replace", "--port", "/dev/null")[0] == 0
+        assert load_config(folder / "lowmaf.toml", {}).second_source is None
+
+
+def test_a_wideband_controller_that_is_silent_is_configured_all_the_same(run, car, folder: Path) -> None:
+    car("ssm-kline", ports=1)
+    given = ("--wideband", "innovate", "--wideband-port", str(folder / "ttyUSB9"))
+    status, out, _ = run("--yes", *given)
+    assert status == 0
+    assert "is the adapter plugged in?; it is configured all the same" in out
+    assert load_config(folder / "lowmaf.toml", {}).second_source is not None
+    assert run("--yes", "--replace", "--wideband", "aem-can", "--wideband-port", "can3")[0] == 0
+    second = load_config(folder / "lowmaf.toml", {}).second_source
+    assert second is not None
+    assert second.options == {"controller": "aem-can", "interface": "socketcan", "channel": "can3"}
+    for options, words in (
+        (("--wideband", "aem"), "--wideband-port is needed too"),
+        (("--wideband-port", "/dev/null"), "--wideband is needed too"),
+        (("--driver", "simulator", *given), "nothing that is measured now can be laid over simulator"),
+    ):
+        status, _, err = run("--yes", "--replace", *options)
+        assert status == 2
+        assert words in err

@@ -8,27 +8,29 @@ import socket
 from pathlib import Path
 
 from daemon.config.config import load_config
-from daemon.config.table_file import read_table
 from daemon.errors import UsageError, WorkError
 from daemon.installed import INSTALLED_CONFIG, SERVICE
+from daemon.setup.broadcast import BROADCAST, with_signals
+from daemon.setup.car_files import asked_definition, asked_table
 from daemon.setup.questions import Interview
 from daemon.setup.source import (
     DRIVERS,
+    RECORDED,
     SIMULATED,
     Identified,
     Source,
     found_ports,
     identify,
+    log_named,
     missing,
     plugged_in,
     sources_for,
 )
+from daemon.setup.wideband import CONTROLLERS, asked_wideband
 from daemon.setup.writing import Answers, check_writable, is_installed, is_untouched, write
 from daemon.store.viewing import in_use
 from drivers.ports import FoundPort
-from drivers.registry import NEEDS_MAF_TABLE, OWN_TIME, READS_DEFINITION
-from drivers.ssm_definition import DefinitionError, check_file
-from lowmaf.maf_table import MafTable
+from drivers.registry import OWN_TIME
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "examples:\n"
         "  lowmaf setup\n"
         "  lowmaf setup --yes --port /dev/ttyUSB0 --maf-table stock.csv\n"
-        "  lowmaf setup --yes --driver simulator --config trial.toml"
+        "  lowmaf setup --yes --driver simulator --config trial.toml\n"
+        "  lowmaf setup --port can0 --dbc car.dbc"
     )
     parser.add_argument(
         "--config",
@@ -49,12 +52,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port",
         metavar="PORT",
-        help="what leads to the car: a serial port, a CAN interface, tcp://host:port",
+        help="what leads to the car: a serial port, a CAN interface, tcp://host:port; or a recorded log",
     )
     parser.add_argument("--driver", choices=DRIVERS, help="by default the one that the car answers")
     parser.add_argument("--maf-table", type=Path, metavar="FILE", help="the MAF table that is in the ECU now")
     parser.add_argument(
         "--ecu-definition", type=Path, metavar="FILE", help="RomRaider logger definition, for Subarus"
+    )
+    parser.add_argument(
+        "--dbc", type=Path, metavar="FILE", help="DBC file of an ECU that broadcasts: --driver can-broadcast"
+    )
+    parser.add_argument("--signals", metavar="CHANNEL=SIGNAL,…", help="which of its signals is which channel")
+    parser.add_argument("--wideband", choices=CONTROLLERS, help="a wideband controller, beside the car")
+    parser.add_argument(
+        "--wideband-port", metavar="PORT", help="where it is: a serial port, or a CAN interface for aem-can"
     )
     parser.add_argument(
         "--host", metavar="ADDRESS", help="the dashboard listens there (the service: 0.0.0.0, else 127.0.0.1)"
@@ -81,10 +92,11 @@ def run(options: argparse.Namespace) -> int:
     _may_replace(place, options, interview)
     source, identified = _source(options, interview)
     name = options.name or interview.text("Name of the car", "--name", "my car", _no_name)
-    table = _table(options, interview, source)
-    definition = _definition(options, interview, source, identified)
+    table = asked_table(options.maf_table, interview, source)
+    definition = asked_definition(options.ecu_definition, interview, source, identified)
+    second = asked_wideband(options.wideband, options.wideband_port, interview, source, found_ports())
     host = options.host or ("0.0.0.0" if is_installed(place) else "127.0.0.1")  # noqa: S104 - the Pi's network
-    checked, kept = write(place, Answers(name, source, table, definition, host), os.environ)
+    checked, kept = write(place, Answers(name, source, table, definition, host, second), os.environ)
     for earlier in kept:
         interview.say(f"The earlier file is kept as {earlier}")
     interview.say(f"\n{place} is written and checked. It would run:")
@@ -141,14 +153,16 @@ def _source(options: argparse.Namespace, interview: Interview) -> tuple[Source, 
         port = ""
         if options.driver != SIMULATED:
             port = options.port or _asked_port(found, interview)
-        driver = SIMULATED if port == SIMULATED else options.driver
+        driver = SIMULATED if port == SIMULATED else _driver(options, port)
         sources = sources_for(port, found, driver)
-        if driver == SIMULATED or options.no_identify:
+        if sources[0].driver == BROADCAST or options.dbc is not None:
+            sources = [with_signals(sources[0], options.dbc, options.signals, interview)]
+        if sources[0].driver in OWN_TIME or options.no_identify:
             return sources[0], None
         identified = _tried(port, sources, interview)
         if identified is not None:
             return identified.source, identified
-        if options.driver is not None:
+        if driver is not None:
             interview.say("The car did not answer; the configuration is written as you say.")
             return sources[0], None
         if not interview.asks:
@@ -160,13 +174,24 @@ def _source(options: argparse.Namespace, interview: Interview) -> tuple[Source, 
         found = found_ports()
 
 
+def _driver(options: argparse.Namespace, port: str) -> str | None:
+    """The driver that the owner named; a DBC file tells it, too."""
+    named: str | None = options.driver
+    if options.dbc is None and options.signals is None:
+        return named
+    meant = RECORDED if log_named(port) else BROADCAST
+    if named not in (None, meant):
+        raise UsageError(f"--dbc and --signals are for {meant} here, not for {named}")
+    return meant
+
+
 def _asked_port(found: list[FoundPort], interview: Interview) -> str:
     if found:
         interview.say("Found on this machine:")
     else:
         interview.say("No serial port and no CAN interface was found. Is the adapter plugged in?")
     answer = interview.choice(
-        "Which one leads to the car? (a number, another port, tcp://host:port, or simulator)",
+        "Which one leads to the car? (a number, another port, tcp://host:port, a log, or simulator)",
         "--port",
         [f"{port.path}: {port.words}" for port in found],
         0 if sum(plugged_in(port) for port in found) == 1 else None,
@@ -194,92 +219,19 @@ def _tried(port: str, sources: list[Source], interview: Interview) -> Identified
 
 def _chosen(port: str, found: list[FoundPort], interview: Interview) -> Source:
     """A driver that the owner chooses unseen."""
-    sources = [source for driver in DRIVERS for source in sources_for(port, found, driver)]
+    live = [driver for driver in DRIVERS if driver != RECORDED]
+    sources = [source for driver in live for source in sources_for(port, found, driver)]
     interview.say("Then it is for you to say which driver reads it:")
     answer = interview.choice("Driver", "--driver", [source.driver for source in sources], None)
-    if isinstance(answer, int):
-        return sources[answer]
+    name = sources[answer].driver if isinstance(answer, int) else answer
     for source in sources:
-        if source.driver == answer:
-            return source
-    raise UsageError(f"no driver {answer!r}; allowed are {', '.join(DRIVERS)}")
-
-
-def _table(options: argparse.Namespace, interview: Interview, source: Source) -> Path | None:
-    """The file with the MAF table, after showing what was understood of it."""
-    needed = source.driver in NEEDS_MAF_TABLE
-    given: Path | None = options.maf_table
-    if given is None:
-        if needed:
-            interview.say(f"{source.driver} reads the air flow but not the MAF voltage: the table is needed.")
-        if source.driver == SIMULATED:
-            return None
-        answer = interview.text(
-            "File with the MAF table that is in the ECU now (RomRaider, EcuFlash, CSV)",
-            "--maf-table",
-            None if needed else "",
-            lambda text: _no_table(text, needed=needed),
-        )
-        if not answer:
-            return None
-        given = _file(answer)
-    path = given.expanduser().absolute()
-    interview.say(f"  {_table_words(read_table(path, '--maf-table'))}")
-    return path
-
-
-def _no_table(text: str, *, needed: bool) -> str | None:
-    try:
-        table = read_table(_file(text), "MAF table")
-    except UsageError as error:
-        return str(error)
-    return "this table has no flow, which is needed here" if needed and table.flow_gs is None else None
-
-
-def _table_words(table: MafTable) -> str:
-    span = f"{table.cells} cells from {table.maf_v[0]:.2f} to {table.maf_v[-1]:.2f} V"
-    if table.flow_gs is None:
-        return f"understood: {span}, no flow: corrections only"
-    return f"understood: {span}, {table.flow_gs[0]:.2f} to {table.flow_gs[-1]:.2f} g/s"
-
-
-def _definition(
-    options: argparse.Namespace, interview: Interview, source: Source, identified: Identified | None
-) -> Path | None:
-    """The logger definition; asked for only where the state of the fuel loop cannot be read without it."""
-    given: Path | None = options.ecu_definition
-    if given is None:
-        if source.driver not in READS_DEFINITION or identified is None or "fuel_loop" in identified.delivered:
-            return None
-        interview.say(
-            "This ECU keeps the state of its fuel loop at an address that lowmaf does not know, and"
-        )
-        interview.say("without it no sample counts. A RomRaider logger definition (XML) knows it.")
-        answer = interview.text("Its file, or none for now", "--ecu-definition", "", _no_definition)
-        if not answer:
-            return None
-        given = _file(answer)
-    path = given.expanduser().absolute()
-    if (complaint := _no_definition(str(path))) is not None:
-        raise UsageError(f"--ecu-definition: {complaint}")
-    return path
-
-
-def _no_definition(text: str) -> str | None:
-    try:
-        check_file(_file(text))
-    except DefinitionError as error:
-        return str(error)
-    return None
+        if source.driver == name:
+            return with_signals(source, None, None, interview) if name == BROADCAST else source
+    raise UsageError(f"no driver {answer!r}; allowed are {', '.join(live)}")
 
 
 def _no_name(text: str) -> str | None:
     return None if text.isprintable() else "a name without control characters is needed"
-
-
-def _file(text: str) -> Path:
-    """A file's name as a person gives it: terminals put quotes around one that is dropped on them."""
-    return Path(text.strip("'\"")).expanduser().absolute()
 
 
 def _say_next(place: Path, host: str, port: int, source: Source, interview: Interview) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from daemon.errors import WorkError
+from daemon.errors import UsageError, WorkError
 from daemon.live.first_samples import first_samples
 from drivers.base import DriverError
 from drivers.clock import WallClock
@@ -18,6 +18,7 @@ from drivers.registry import create
 CAR_BITRATE = 500_000
 """Of the diagnostic bus of every car that has OBD-II on CAN."""
 SIMULATED = "simulator"
+RECORDED = "replay"
 
 _TRIED: Mapping[DriverHint, tuple[str, ...]] = {
     DriverHint.CABLE: ("ssm-kline", "elm327"),
@@ -26,8 +27,9 @@ _TRIED: Mapping[DriverHint, tuple[str, ...]] = {
     DriverHint.SOCKETCAN: ("ssm-can", "obd-can"),
 }
 """The first that is answered wins: a Subaru's own protocol tells more than OBD-II."""
-DRIVERS = ("ssm-kline", "ssm-can", "obd-can", "elm327", SIMULATED)
-"""Those that need no more than a port; others are configured by hand."""
+DRIVERS = ("ssm-kline", "ssm-can", "obd-can", "elm327", "can-broadcast", SIMULATED, RECORDED)
+"""Those that somebody may choose."""
+_ON_CAN = frozenset({"ssm-can", "obd-can", "can-broadcast"})
 
 _FIND_S = 30.0
 _SECONDS = 1.5
@@ -65,13 +67,28 @@ def plugged_in(port: FoundPort) -> bool:
 
 
 def sources_for(port: str, found: list[FoundPort], driver: str | None = None) -> list[Source]:
-    """What may read ``port``, in the order in which it is tried; ``driver`` is one that the owner chose."""
+    """What may read ``port``, in the order in which it is tried; ``driver`` is one that the owner chose.
+
+    Raises:
+        UsageError: the log that is to be replayed is no file.
+    """
     if driver == SIMULATED:
         return [Source(SIMULATED, {})]
+    log = log_named(port)
+    if driver == RECORDED and log is None:
+        raise UsageError(f"--port {port}: {RECORDED} needs a recorded log, and there is no such file")
+    if driver in (None, RECORDED) and log is not None:
+        return [Source(RECORDED, {"file": str(log)})]
     hint = _hint(port, found)
     if driver is not None and driver not in _TRIED[hint]:
         return [Source(driver, _options(driver, port, hint))]
     return [Source(name, _options(name, port, hint)) for name in _TRIED[hint] if driver in (None, name)]
+
+
+def log_named(port: str) -> Path | None:
+    """The recorded log that somebody names in place of a port, None where it is none."""
+    path = Path(port.strip("'\"")).expanduser().absolute()
+    return path if port and path.is_file() else None
 
 
 def identify(source: Source) -> Identified:
@@ -119,7 +136,7 @@ def _same(port: str, other: str) -> bool:
 
 
 def _options(driver: str, port: str, hint: DriverHint) -> Mapping[str, str | int]:
-    if driver not in ("ssm-can", "obd-can"):
+    if driver not in _ON_CAN:
         return {"port": port}
     if hint is DriverHint.SOCKETCAN:
         return {"interface": "socketcan", "channel": port}

@@ -9,29 +9,37 @@ import tempfile
 import time
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from daemon.config.check import CheckedConfig, check_config
 from daemon.config.example import example_text
+from daemon.config.sections import SECOND_SOURCE
 from daemon.errors import UsageError, WorkError
 from daemon.installed import INSTALLED_CONFIG, INSTALLED_DATABASE, is_there
 from daemon.setup.source import Source
 from daemon.store.copying import put_in_place
+from drivers.registry import FILE_OPTIONS
 
+_COPIED_AS = {"dbc": "broadcast", "file": "log"}
+"""Options that name files, and what a copy beside the service's configuration is called."""
 _INSTALLED_KEYS = (("storage", "database"), ("web", "host"))
 """What installing changes in the example."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What was found out. ``maf_table`` and ``ecu_definition`` are files, None where there is none."""
+    """What was found out. ``maf_table`` and ``ecu_definition`` are files, None where there is none.
+
+    ``second`` is the wideband controller beside the source, if there is one.
+    """
 
     name: str
     source: Source
     maf_table: Path | None
     ecu_definition: Path | None
     host: str
+    second: Source | None = None
 
 
 def is_installed(place: Path) -> bool:
@@ -109,11 +117,17 @@ def _lines(answers: Answers, database: Path) -> Iterator[str]:
     for key, file in (("maf_table", answers.maf_table), ("ecu_definition", answers.ecu_definition)):
         if file is not None:
             yield f"{key} = {_toml(str(file))}"
-    yield from ("", "[source]", f"driver = {_toml(answers.source.driver)}")
-    for key, value in answers.source.options.items():
-        yield f"{key} = {_toml(value)}"
+    yield from _source_lines("[source]", answers.source)
+    if answers.second is not None:
+        yield from _source_lines(f"[[{SECOND_SOURCE}]]", answers.second)
     yield from ("", "[storage]", f"database = {_toml(str(database))}")
     yield from ("", "[web]", f"host = {_toml(answers.host)}")
+
+
+def _source_lines(head: str, source: Source) -> Iterator[str]:
+    yield from ("", head, f"driver = {_toml(source.driver)}")
+    for key, value in source.options.items():
+        yield f"{key} = {_toml(value)}"
 
 
 def _toml(value: str | int) -> str:
@@ -126,19 +140,33 @@ def _staged(folder: Path, place: Path, answers: Answers) -> list[Path]:
     The service may not look into anybody's home: what its configuration names is copied beside it.
     """
     database = INSTALLED_DATABASE if is_installed(place) else place.with_name("lowmaf.sqlite3")
-    files = {"maf_table": answers.maf_table, "ecu_definition": answers.ecu_definition}
     staged = []
-    for key, file in files.items():
-        if file is None or not is_installed(place):
-            continue
-        copy = folder / f"{key}{file.suffix.lower()}"
-        shutil.copyfile(file, copy)
-        staged.append(copy)
-        files[key] = Path(copy.name)
+    if is_installed(place):
+        files = {"maf_table": answers.maf_table, "ecu_definition": answers.ecu_definition}
+        options = dict(answers.source.options)
+        for key in FILE_OPTIONS.get(answers.source.driver, ()):
+            if key in options:
+                files[_COPIED_AS[key]] = Path(str(options[key]))
+        copied = {key: _copied(folder, key, file) for key, file in files.items() if file is not None}
+        staged = list(copied.values())
+        options |= {key: copied[name].name for key, name in _COPIED_AS.items() if name in copied}
+        answers = replace(
+            answers,
+            source=replace(answers.source, options=options),
+            maf_table=_named(copied, "maf_table"),
+            ecu_definition=_named(copied, "ecu_definition"),
+        )
     config = folder / place.name
-    named = Answers(answers.name, answers.source, files["maf_table"], files["ecu_definition"], answers.host)
-    config.write_text(text_of(named, database), encoding="utf-8")
+    config.write_text(text_of(answers, database), encoding="utf-8")
     return [*staged, config]
+
+
+def _copied(folder: Path, name: str, file: Path) -> Path:
+    return Path(shutil.copyfile(file, folder / f"{name}{file.suffix.lower()}"))
+
+
+def _named(copied: Mapping[str, Path], name: str) -> Path | None:
+    return Path(copied[name].name) if name in copied else None
 
 
 def _keep(earlier: Path, new: Path) -> Path | None:
