@@ -45,6 +45,10 @@ class CurrentTable:
             self._key = key
         return snapshot, self._json
 
+    def newest_json(self) -> Renditions:
+        """The same without the snapshot."""
+        return self.newest()[1]
+
     def document(self) -> tuple[Mapping[str, Any], Sequence[str]]:
         """The newest table, and why it is not fit to be flashed; nothing where it is."""
         snapshot = self._board.snapshot()

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from web.access import cookie_credential, device_cookie, is_loopback, is_own_name
-from web.current_table import CurrentTable
 from web.device_shelf import DeviceShelf
 from web.event_stream import EventStream, stream_head
 from web.page_files import OPENED_BY, PageFiles
 from web.rate_limit import RateLimit
 from web.rendition import RawHeaders, Rendition, Renditions, takes_gzip
-from web.results import PublishedResults
 from web.security import RAW_SECURITY_HEADERS, HostRule
 
 _PAGE = b"/"
@@ -43,6 +42,22 @@ _IGNORED_HEADERS = frozenset(
 """Headers that change nothing here. One that is not known sends the request the ordinary way."""
 
 _HEADERS_THAT_MATTER = frozenset({b"host", b"if-none-match", b"accept-encoding", b"last-event-id", b"cookie"})
+
+
+class TableAtHand(Protocol):
+    """Who has the newest table, such as :class:`web.current_table.CurrentTable`."""
+
+    def newest_json(self) -> Renditions | None:
+        """Its JSON; None where it is not at hand."""
+        ...
+
+
+class ResultsAtHand(Protocol):
+    """Who has published results, such as :class:`web.results.PublishedResults`."""
+
+    def at_hand(self, result_id: str) -> Renditions | None:
+        """The JSON of a result; None where it is not at hand."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +86,9 @@ class HotPaths:
 
     def __init__(
         self,
-        table: CurrentTable,
-        results: PublishedResults,
-        events: EventStream,
+        table: TableAtHand,
+        results: ResultsAtHand,
+        events: EventStream | None,
         host_rule: HostRule,
         requests: RateLimit,
         *,
@@ -81,8 +96,8 @@ class HotPaths:
         devices: DeviceShelf | None = None,
     ) -> None:
         """``requests`` counts those of each address, as the ordinary way does. Of ``devices`` each that opens
-        the page keeps its cookie for as long again."""
-        self.events = events
+        the page keeps its cookie for as long again. Without ``events`` the stream goes the ordinary way."""
+        self._events = events
         self._table = table
         self._results = results
         self._host_rule = host_rule
@@ -92,6 +107,12 @@ class HotPaths:
         self._asked: dict[bytes, _Asked] = {}
         self._made: dict[tuple[str, bool], bytes] = {}
         self._date = b""
+
+    @property
+    def events(self) -> EventStream:
+        """The stream to which an :class:`Opening` leads."""
+        assert self._events is not None
+        return self._events
 
     def answer(self, request: bytes, date: bytes, address: str) -> bytes | Opening | None:
         """The whole answer to what was read from an idle connection, None where it is not plain.
@@ -143,6 +164,8 @@ class HotPaths:
     def _asked_for(self, target: bytes, headers: dict[bytes, str]) -> _Asked | None:
         own_name = is_own_name(headers[b"host"].lower())
         if target == _STREAM:
+            if self._events is None:
+                return None
             return _Asked(None, own_name, last_event_id=headers.get(b"last-event-id", ""))
         renditions = self._document(target)
         if renditions is None:
@@ -158,7 +181,7 @@ class HotPaths:
     def _document(self, target: bytes) -> Callable[[], Renditions | None] | None:
         """What gives the document at ``target``; None where it is none of those that are kept as bytes."""
         if target == _TABLE:
-            return lambda: self._table.newest()[1]
+            return self._table.newest_json
         if target.startswith(_RESULT):
             number = target[len(_RESULT) :].decode("latin-1")
             if number.isascii() and number.isalnum():

@@ -55,8 +55,8 @@ class Renditions:
 
     def __init__(self, body: bytes, media_type: str, revision: int) -> None:
         self.plain = self._varying(Rendition.of(body, media_type, revision))
+        self.revision = revision
         self._media_type = media_type
-        self._revision = revision
         self._packed: Rendition | None = None
 
     @property
@@ -64,7 +64,7 @@ class Renditions:
         """The document in gzip."""
         if self._packed is None:
             body = gzip.compress(self.plain.body, _GZIP_LEVEL, mtime=0)
-            packed = self._varying(Rendition.of(body, self._media_type, self._revision))
+            packed = self._varying(Rendition.of(body, self._media_type, self.revision))
             packed.headers.append(_PACKED)
             self._packed = packed
         return self._packed

@@ -84,6 +84,10 @@ class PublishedResults:
         found = self._at_hand.get(result_id)
         return None if found is None else found[1]
 
+    def all_at_hand(self) -> dict[str, Renditions]:
+        """Those that :meth:`at_hand` gives, by their ids."""
+        return {result_id: renditions for result_id, (_, renditions) in self._at_hand.items()}
+
     async def renditions(
         self, result_id: str, table_format: TableFormat, *, unchecked: bool = False
     ) -> Renditions:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import socket
 from collections.abc import Callable, Generator
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import uvicorn
 
@@ -16,12 +17,17 @@ from daemon.doctor.port_owner import port_owner
 from daemon.serving.connections import Connections
 from daemon.serving.limits import WebLimits, allowed_connections
 from daemon.serving.protocol import FrontProtocol, protocol_with
+from daemon.serving.publications import ACCEPTED_AT_ONCE
 from web.event_stream import EventStream
 from web.hot_paths import HotPaths
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
     from starlette.types import ASGIApp
+
+    from daemon.serving.workers import Workers
+
+logger = logging.getLogger(__name__)
 
 GRACE_S = 1
 """How long requests that are being answered may go on after the stop."""
@@ -104,10 +110,11 @@ async def serve_on(
     *,
     limits: WebLimits | None = None,
     listening: Callable[[str], None] | None = None,
+    workers: Workers | None = None,
 ) -> None:
     """Like :func:`serve`, on a socket that is listening already.
 
-    ``hot_paths`` is asked before ``app``; ``events`` is the stream of both.
+    ``hot_paths`` is asked before ``app``; ``events`` is the stream of both. ``workers`` share the socket.
     """
     limits = limits or WebLimits()
     limits = replace(limits, connections=allowed_connections(limits.connections))
@@ -120,14 +127,23 @@ async def serve_on(
         log_config=None,
         access_log=False,
         server_header=False,
-        backlog=128,
+        backlog=128 if workers is None else ACCEPTED_AT_ONCE,
         h11_max_incomplete_event_size=limits.head_bytes,
         timeout_graceful_shutdown=GRACE_S,
     )
     url = listener_url(listener)
-    server = _Server(config, events, lambda: listening(url) if listening else None)
+    beside = [asyncio.create_task(connections.watch(), name="connections")]
+
+    def ready() -> None:
+        if workers is not None:
+            working = asyncio.create_task(workers.run(listener, server.adopt), name="workers")
+            working.add_done_callback(_say_failure)
+            beside.append(working)
+        if listening is not None:
+            listening(url)
+
+    server = _Server(config, events, ready)
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="web server")
-    watching = asyncio.create_task(connections.watch(), name="connections")
     try:
         await asyncio.shield(serving)
     except asyncio.CancelledError:
@@ -135,7 +151,9 @@ async def serve_on(
         await serving
         raise
     finally:
-        watching.cancel()
+        for task in beside:
+            task.cancel()
+        await asyncio.gather(*beside, return_exceptions=True)
 
 
 class _Server(uvicorn.Server):
@@ -145,6 +163,24 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._events = events
         self._ready = ready
+        self._adopting: set[asyncio.Task[None]] = set()
+
+    def adopt(self, connection: socket.socket, begun: bytes) -> None:
+        """Goes on with a connection that another process has taken and read ``begun`` from."""
+        task = asyncio.create_task(self._adopt(connection, begun), name="adopted connection")
+        self._adopting.add(task)
+        task.add_done_callback(self._adopting.discard)
+
+    async def _adopt(self, connection: socket.socket, begun: bytes) -> None:
+        connection.setblocking(False)
+        loop = asyncio.get_running_loop()
+        _, protocol = await loop.connect_accepted_socket(self._protocol, connection)
+        if begun:  # nothing else can have come before: reading begins with the loop's next look
+            protocol.data_received(begun)
+
+    def _protocol(self) -> asyncio.Protocol:
+        make = cast(Callable[..., asyncio.Protocol], self.config.http_protocol_class)
+        return make(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -162,6 +198,11 @@ class _Server(uvicorn.Server):
             if isinstance(connection, FrontProtocol) and connection.write_paused:
                 connection.transport.abort()  # a phone that does not read would never take the end either
         await super().shutdown(sockets)
+
+
+def _say_failure(working: asyncio.Task[None]) -> None:
+    if not working.cancelled() and (error := working.exception()) is not None:
+        logger.error("the workers of the dashboard failed; the daemon answers alone", exc_info=error)
 
 
 def _why_unavailable(host: str, port: int, error: OSError) -> str:
