@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from lowmaf.filters import Filters
 from web.app import create_app
+from web.filter_desk import FilterChange
 from web.review import CountedSample, HistoryStep, ReviewUnavailableError, WhatIf
 from web.session_shelf import SessionChange, SessionRefusedError
 
@@ -26,14 +27,20 @@ class FakeReview:
         self.asked: list[list[str]] = []
         self.temperature_c: float | None = 61.5
         self.held_back: list[str] | None = []
+        self.changed: dict[str, Any] = {}
 
     def settings(self) -> Mapping[str, Any]:
         return {
             "version": "1.2.3",
             "filters": [
-                _limit("min_ect_c", 70.0, "°C", "coolant at least this warm: trims say little"),
-                _limit("max_rpm", None, "1/min", "engine speed at most"),
-                _limit("allow_loop_fault", False, None, "true: closed loop with a fault counts; false: not"),
+                {**limit, "value": self.changed.get(limit["name"], limit["configured"])}
+                for limit in (
+                    _limit("min_ect_c", 70.0, "°C", "coolant at least this warm: trims say little"),
+                    _limit("max_rpm", None, "1/min", "engine speed at most"),
+                    _limit(
+                        "allow_loop_fault", False, None, "true: closed loop with a fault counts; false: not"
+                    ),
+                )
             ],
             "machine": {
                 "system": "Linux 6.12 (aarch64)",
@@ -75,8 +82,24 @@ class FakeReview:
             raise ReviewUnavailableError("no samples are kept yet: drive for a minute")
 
 
-def _limit(name: str, value: Any, unit: str | None, meaning: str) -> dict[str, Any]:
-    return {"name": name, "value": value, "default": value, "unit": unit, "meaning": meaning}
+def _limit(name: str, configured: Any, unit: str | None, meaning: str) -> dict[str, Any]:
+    return {"name": name, "configured": configured, "unit": unit, "meaning": meaning}
+
+
+class FakeFilters:
+    """Implements :class:`web.filter_desk.FilterDesk` for a review: what is changed is shown by that."""
+
+    def __init__(self, review: FakeReview) -> None:
+        self._review = review
+
+    async def change(self, change: FilterChange) -> None:
+        Filters().changed(change.pairs)
+        for pair in change.pairs:
+            name, _, text = pair.partition("=")
+            values: dict[str, Any] = {"off": None, "true": True, "false": False}
+            self._review.changed[name] = values[text] if text in values else float(text)
+        for name in change.configured:
+            self._review.changed.pop(name, None)
 
 
 class FakeShelf:
@@ -132,9 +155,13 @@ def _drive(number: int, *, name: str | None = None, state: str = "ended") -> dic
         "included": True,
         "counts": True,
         "counts_not_because": None,
+        "log": None,
     }
 
 
 def app_over(board: FakeBoard, *, version: str = "1.2.3") -> FastAPI:
     """The application with everything that the page asks for."""
-    return create_app(board, version=version, review=FakeReview(board), sessions=FakeShelf())
+    review = FakeReview(board)
+    return create_app(
+        board, version=version, review=review, filters=FakeFilters(review), sessions=FakeShelf()
+    )

@@ -102,7 +102,7 @@ async def every_view_shows_what_was_learned(page: Page, name: str) -> None:
     await expect(page.locator("#what-if .figure")).to_contain_text("count,")
     kept = await number_in(page, "#what-if .words", r"of the newest ([\d\u2009]+) kept samples")
     assert kept > 100
-    await page.get_by_label("coolant at least this warm").fill("149")
+    await page.get_by_label("Coolant at least this warm").fill("149")
     await expect(page.locator("#what-if .figure")).to_contain_text("0 would count")
     await expect(page.locator("#minutes rect").first).to_be_attached()
     await go(page, "flash")
@@ -111,7 +111,7 @@ async def every_view_shows_what_was_learned(page: Page, name: str) -> None:
     await expect(page.locator("#drives .drives > li").first).to_contain_text("samples counted")
     await go(page, "settings")
     await expect(page.locator("#source .facts")).to_contain_text("Driver")
-    await expect(page.locator("#limits")).to_contain_text("70\u00a0°C. coolant at least this warm")
+    await expect(page.locator("#limits")).to_contain_text("Coolant at least this warm70\u00a0°C")
     await expect(page.locator("#health")).to_contain_text("GB, about")
 
 
@@ -164,6 +164,7 @@ async def test_every_view_of_a_real_cars_log(browser: Browser, shared_logs: Path
         await expect(page.locator("#source .facts")).to_contain_text("replay")
         await go(page, "drives")
         await a_log_is_sent_and_looked_at(page, shared_logs / "cobb" / "accessport_cp1252.csv")
+        await a_log_goes_in_and_out_of_the_table(page, shared_logs / "jafner" / "tactrix_long_names.csv")
 
 
 async def a_log_is_sent_and_looked_at(page: Page, log: Path) -> None:
@@ -180,10 +181,40 @@ async def a_log_is_sent_and_looked_at(page: Page, log: Path) -> None:
     await expect(outcome).to_contain_text(f"{hostile} is here.", timeout=20_000)
     row = page.locator("#uploads .drives > li")
     await expect(row.locator("b")).to_have_text(hostile)
-    await expect(row).to_contain_text("2.1\u00a0MB · format cobb", timeout=8000)
-    await row.get_by_role("button", name="Make its table").click()
-    run = page.locator("#analyses .drives > li")
-    await expect(run).to_contain_text("completed", timeout=30_000)
-    await expect(run).to_contain_text(re.compile(r"samples counted, \d+ of \d+ cells measured"))
+    await expect(row).to_contain_text("2.1\u00a0MB · cobb", timeout=8000)
+    await expect(row.locator(".result")).to_contain_text(
+        re.compile(r"By itself: .* samples counted, \d+ of \d+ cells measured"), timeout=30_000
+    )
+    await expect(page.locator("#analyses")).to_be_hidden()
+    await expect(row.locator(".state-words")).to_have_text("Not in the table")
     assert await page.locator('main img[src="x"]').count() == 0
     assert await page.evaluate("window.hacked") is None
+
+
+async def a_log_goes_in_and_out_of_the_table(page: Page, log: Path) -> None:
+    """The replayed log once more, under another name: it is in the table already, and not a second time."""
+    await page.locator("#upload-file").set_input_files(
+        {"name": "the same again.csv", "mimeType": "text/csv", "buffer": log.read_bytes()}
+    )
+    row = page.locator("#uploads .drives > li", has_text="the same again.csv")
+    state = row.locator(".state-words")
+    await expect(state).to_have_text("✓ In the table, as drive 1", timeout=20_000)
+    await row.get_by_role("button", name="Take out again").click()
+    await expect(row.locator(".outcome")).to_have_text(
+        "Out of the table again, without a trace.", timeout=20_000
+    )
+    await expect(state).to_have_text("Not in the table")
+    await expect(page.locator("#drives .words").first).to_have_text(
+        "0 of 1 count in the table.", timeout=8000
+    )
+    other = log.read_bytes().rstrip().rpartition(b"\n")[0]
+    await page.locator("#upload-file").set_input_files(
+        {"name": "another.csv", "mimeType": "text/csv", "buffer": other}
+    )
+    row = page.locator("#uploads .drives > li", has_text="another.csv")
+    await row.get_by_role("button", name="Add to the table").click(timeout=20_000)
+    await expect(row.locator(".state-words")).to_have_text("✓ In the table, as drive 2", timeout=20_000)
+    await expect(page.locator("#drives .words").first).to_have_text(
+        "1 of 2 count in the table.", timeout=8000
+    )
+    await page.screenshot(path=OUTPUT / "real-drives.png", full_page=True)

@@ -7,7 +7,7 @@ import re
 
 import pytest
 from browsing import DESK, OUTPUT, PHONE, go, launched_browser, opened, too_wide  # noqa: F401 - a fixture
-from fake_driving import FakeReview, FakeShelf, app_over
+from fake_driving import FakeFilters, FakeReview, FakeShelf, app_over
 from fakes import FakeBoard, live_reading, realistic_snapshot, serving
 from playwright.async_api import Browser, Page, expect
 
@@ -239,13 +239,13 @@ async def test_the_curve_is_enlarged_by_two_fingers(browser: Browser) -> None:
 
 
 async def test_why_says_it_in_total_by_minute_and_if_limits_were_others(browser: Browser) -> None:
-    board = FakeBoard()
+    board = parked_board()
     board.minutes = [
         VerdictMinute(7, minute, {"accepted": 900 + minute, "open_loop": 500, "gap": 3})
         for minute in range(12)
     ]
     review = FakeReview(board)
-    app = create_app(board, version="1.2.3", review=review, sessions=FakeShelf())
+    app = create_app(board, version="1.2.3", review=review, filters=FakeFilters(review), sessions=FakeShelf())
     async with serving(app) as url, opened(browser, url, "why") as page:
         await expect(page.locator('#verdicts [data-verdict="open_loop"]')).to_contain_text("open loop")
         await expect(page.locator("#minutes .words")).to_contain_text("12 minutes with 16\u2009902 samples")
@@ -253,17 +253,62 @@ async def test_why_says_it_in_total_by_minute_and_if_limits_were_others(browser:
         await expect(page.locator("#minutes .legend")).to_contain_text("counted (64 %)")
         result = page.locator("#what-if .figure")
         await expect(result).to_have_text("20\u2009000 count, 67 %")
-        await page.get_by_label("coolant at least this warm").fill("60,5")
+        await page.get_by_label("Coolant at least this warm").fill("60,5")
         await expect(result).to_have_text("20\u2009900 would count, 900 more (+5\u00a0%)")
-        await expect(page.locator("#what-if .soft")).to_contain_text("min_ect_c = 60.5")
+        await expect(page.locator("#what-if .soft")).to_contain_text("for samples from now on")
         assert review.asked[-1] == ["min_ect_c=60.5"]
-        await page.get_by_label("closed loop with a fault counts").select_option("yes")
-        await expect(page.locator("#what-if .soft")).to_contain_text("allow_loop_fault = true")
-        await page.get_by_label("coolant at least this warm").fill("warm")
+        async with page.expect_response("**/what-if?*allow_loop_fault*"):
+            await page.get_by_label("Closed loop with a fault counts").select_option("yes")
+        await expect(page.get_by_role("button", name="Use these limits")).to_be_visible()
+        assert review.asked[-1] == ["min_ect_c=60.5", "allow_loop_fault=true"]
+        assert review.changed == {}
+        await page.get_by_label("Coolant at least this warm").fill("warm")
         await expect(result).to_have_text("This cannot be tried")
         await expect(page.locator("#what-if .words")).to_contain_text("'warm' is not a number")
+        await expect(page.get_by_role("button", name="Use these limits")).to_be_hidden()
         await page.get_by_role("button", name="As it is now").click()
         await expect(result).to_have_text("20\u2009000 count, 67 %")
+
+
+async def test_a_limit_that_was_tried_is_used_and_goes_back_to_what_is_configured(browser: Browser) -> None:
+    board = parked_board()
+    review = FakeReview(board)
+    app = create_app(board, version="1.2.3", review=review, filters=FakeFilters(review), sessions=FakeShelf())
+    async with serving(app) as url, opened(browser, url, "settings") as page:
+        limits = page.locator("#limits")
+        await expect(limits.locator(".words")).to_have_text(
+            "Which samples count. All as the configuration says."
+        )
+        await expect(limits.locator(".facts > div").first).to_have_text(
+            "Coolant at least this warm70\u00a0°C"
+        )
+        await limits.get_by_role("link", name="Try and change limits").click()
+        await page.get_by_label("Coolant at least this warm").fill("60")
+        await page.get_by_label("Engine speed at most").fill("4500")
+        await page.get_by_role("button", name="Use these limits").click()
+        await expect(page.locator("#what-if .outcome")).to_have_text("✓ In use for samples from now on.")
+        assert review.changed == {"min_ect_c": 60.0, "max_rpm": 4500.0}
+        await expect(page.locator("#what-if .figure")).to_have_text("20\u2009000 count, 67 %")
+        await go(page, "settings")
+        changed = limits.locator(".changed")
+        await expect(changed).to_have_count(2)
+        await expect(changed.first.locator("dd")).to_contain_text(
+            "60\u00a0°C changed here, configuration says 70\u00a0°C"
+        )
+        await expect(changed.last.locator("dd")).to_contain_text(
+            "4500\u00a01/min changed here, configuration says off"
+        )
+        await changed.first.get_by_role("button", name="Back to configuration").click()
+        await expect(changed).to_have_count(1)
+        assert review.changed == {"max_rpm": 4500.0}
+        await go(page, "why")
+        await expect(page.get_by_label("Coolant at least this warm")).to_have_value("70")
+        await expect(page.get_by_label("Engine speed at most")).to_have_value("4500")
+        board.reading = live_reading(3.0, verdict="accepted")
+        board.touch()
+        await page.get_by_label("Coolant at least this warm").fill("50")
+        await expect(page.locator("#what-if .moving")).to_be_visible()
+        await expect(page.get_by_role("button", name="Use these limits")).to_be_hidden()
 
 
 # ---- drives and setup
@@ -342,8 +387,9 @@ async def test_setup_says_source_filters_machine_and_what_the_link_went_through(
         await expect(health).to_contain_text("lowmaf 1.2.3, Python 3.13.5")
         await expect(health).to_contain_text("62\u00a0°C")
         await expect(health.locator(".warnings")).to_contain_text("the supply voltage is too low now")
-        await expect(page.locator("#limits")).to_contain_text("70\u00a0°C. coolant at least this warm")
-        await expect(page.locator("#limits")).to_contain_text("off. engine speed at most")
+        await expect(page.locator("#limits")).to_contain_text("Coolant at least this warm70\u00a0°C")
+        await expect(page.locator("#limits")).to_contain_text("Engine speed at mostoff")
+        await expect(page.get_by_label("Or paste the table that is in the ECU")).to_be_attached()
         board.set_status(healthy=False, unhealthy_because="the disk is full")
         await expect(health.locator(".figure")).to_have_text("▲ the disk is full")
 

@@ -79,8 +79,8 @@ export const VIEWS = [
     icon: "M4 7h9M17 7h3M4 17h3M11 17h9M15 4.5v5M9 14.5v5",
     load: () =>
       columns(
-        [import("./panels/source.js"), import("./panels/health.js")],
-        [import("./panels/phone.js"), import("./panels/devices.js"), import("./panels/limits.js")],
+        [import("./panels/source.js"), import("./panels/limits.js"), import("./panels/flashed.js")],
+        [import("./panels/health.js"), import("./panels/phone.js"), import("./panels/devices.js")],
       ),
   },
 ];

@@ -1,21 +1,20 @@
-/** Tables made of uploaded logs: how far they are, what came of them. */
+/** Analyses of several logs at once, and others that were asked for over HTTP: how far they are, what came of them. */
 
 import { ask, get } from "../api.js";
 import { button, el, section, setText, whenParked } from "../dom.js";
-import { count, fixed, share, signed } from "../format.js";
+import { fixed } from "../format.js";
 import { isOffered } from "../offers.js";
+import { goesOn, isDone, ownRuns, resultWords } from "../runs.js";
 
 const REFRESH_MS = 2000;
 const SHOWN = 20;
-const GOES_ON = ["unstarted", "processing"];
 
-/** @typedef {{id: string, status: string, progress: number, error: string | null, estimator: string,
- *   logs: {id: string, name: string | null}[], filters: Record<string, any> | null}} Run */
+/** @typedef {import("../runs.js").Run} Run */
 
 export function build() {
   const outcome = el("p.outcome", { role: "status" });
   const list = el("ul.drives");
-  const root = section("analyses", "Their tables", outcome, list);
+  const root = section("analyses", "Other analyses", outcome, list);
   root.hidden = true;
   /** @type {Map<string, ReturnType<typeof buildRow>>} */
   const rows = new Map();
@@ -43,7 +42,9 @@ async function refresh(view) {
     return;
   }
   /** @type {Run[]} */
-  const runs = answer.body.analyses;
+  const all = answer.body.analyses;
+  const own = new Set(ownRuns(all).values()); // each stands with its log
+  const runs = all.filter((run) => !own.has(run));
   view.root.hidden = runs.length === 0;
   const there = new Set(runs.map((run) => run.id));
   for (const [id, row] of view.rows) {
@@ -86,12 +87,12 @@ function buildRow(run, outcome) {
  * @param {Run} run
  */
 function fill(row, run) {
-  const goesOn = GOES_ON.includes(run.status);
-  row.bar.hidden = !goesOn;
+  const working = goesOn(run);
+  row.bar.hidden = !working;
   row.bar.value = run.progress;
-  row.cancel.hidden = !goesOn;
-  row.file.hidden = !run.status.startsWith("completed");
-  setText(row.words, [run.status.replaceAll("_", " "), run.estimator, goesOn ? `${fixed(100 * run.progress, 0)}\u00a0%` : "", run.error ?? ""].filter(Boolean).join(" · "));
+  row.cancel.hidden = !working;
+  row.file.hidden = !isDone(run);
+  setText(row.words, [run.status.replaceAll("_", " "), run.estimator, working ? `${fixed(100 * run.progress, 0)}\u00a0%` : "", run.error ?? ""].filter(Boolean).join(" · "));
   if (!row.file.hidden && !row.asked) {
     row.asked = true;
     void fetchResult(row, run);
@@ -106,21 +107,4 @@ async function fetchResult(row, run) {
   const answer = await get(`/api/v1/analyses/${run.id}`);
   row.asked = answer.ok;
   setText(row.result, answer.ok ? resultWords(answer.body) : answer.message);
-}
-
-/** @param {{table: import("../board.js").Table | null, notes: string[]}} run */
-function resultWords({ table, notes }) {
-  if (table === null) {
-    return notes.join(" ");
-  }
-  const { accepted, seen } = table.samples;
-  const measured = table.cells.filter((cell) => cell.state === "measured" && cell.correction_pct !== null);
-  const values = measured.map((cell) => /** @type {number} */ (cell.correction_pct));
-  const spread = values.length === 0 ? "" : `: ${signed(Math.min(...values), 1)} to ${signed(Math.max(...values), 1)}\u00a0%`;
-  const warnings = table.warnings.filter((warning) => warning.blocks_flash).map((warning) => `▲ ${warning.message}`);
-  return [
-    `${share(accepted, seen)} of ${count(seen)} samples counted, ${measured.length} of ${table.cells.length} cells measured${spread}.`,
-    ...warnings,
-    ...notes.map(String),
-  ].join(" ");
 }

@@ -2,7 +2,7 @@
 
 import { el, section, setText } from "../dom.js";
 import { fixed, signed } from "../format.js";
-import { changesOf, STEP_PCT } from "../proposal.js";
+import { changesOf, isFit, STEP_PCT } from "../proposal.js";
 import { GLYPHS } from "./table.js";
 
 /** @typedef {{passed: boolean | null, words: string}} Check  null: not a check but something to know */
@@ -13,7 +13,11 @@ const SIMULATED = { passed: false, words: "The car is SIMULATED: this table is f
 export function build() {
   const verdict = el("p.figure", { role: "status" });
   const list = el("ul.checks");
-  return { root: section("checks", "Is it fit to be flashed?", verdict, list), verdict, list, shown: "" };
+  const summary = el("summary");
+  const passed = el("ul.checks");
+  const folded = el("details", {}, summary, passed);
+  const root = section("checks", "Is it fit to be flashed?", verdict, list, folded);
+  return { root, verdict, list, summary, passed, folded, shown: "" };
 }
 
 /**
@@ -30,13 +34,18 @@ export function render(view, board) {
   const open = checks.filter((check) => !check.passed).length;
   const staged = stages(table);
   const ready = staged.length === 0 ? "✓ Ready to flash" : "✓ Ready to flash, in stages";
-  setText(view.verdict, open === 0 ? ready : `✕ Not yet: ${open} ${open === 1 ? "check is" : "checks are"} open`);
-  view.verdict.dataset.tone = open === 0 ? "good" : "wait";
+  const fit = isFit(table);
+  setText(view.verdict, fit ? ready : `✕ Not yet: ${open} ${open === 1 ? "check is" : "checks are"} open`);
+  view.verdict.dataset.tone = fit ? "good" : "wait";
   const all = [...(board.simulated ? [SIMULATED] : []), ...staged, ...checks];
   const shown = JSON.stringify(all);
   if (shown !== view.shown) {
     view.shown = shown;
-    view.list.replaceChildren(...all.map(checkItem));
+    const passed = all.filter((check) => check.passed);
+    view.list.replaceChildren(...all.filter((check) => !check.passed).map(checkItem));
+    view.passed.replaceChildren(...passed.map(checkItem));
+    view.folded.hidden = passed.length === 0;
+    setText(view.summary, passed.length === 1 ? "1 check passed" : `${passed.length} checks passed`);
   }
 }
 

@@ -1,4 +1,4 @@
-/** “I flashed it”: the table that is in the ECU now, the one copied here or another that is pasted. */
+/** The table that is in the ECU now: “I flashed it”, the one copied here or another that is pasted. */
 
 import { ask } from "../api.js";
 import { copiedTable, keepCopied } from "../copied_table.js";
@@ -20,7 +20,7 @@ export function build() {
   take.button.hidden = true;
   const root = section(
     "flashed",
-    "I flashed it",
+    "The MAF table in the ECU",
     present,
     whenParked(
       el("div.actions", {}, copied),

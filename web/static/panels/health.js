@@ -9,6 +9,8 @@ import { temperature } from "../units.js";
 const REFRESH_MS = 10_000;
 const DIAGNOSIS = "/api/v1/diagnosis";
 
+const SHOWN_MESSAGES = 20;
+
 /** Samples take about this much of the disk, bytes per hour of driving. */
 const BYTES_PER_H = 4e6;
 
@@ -18,8 +20,12 @@ export function build() {
   const troubles = el("ul.warnings");
   const diagnosis = el("a.button", { href: DIAGNOSIS, download: "lowmaf-diagnosis.json" }, "Download a diagnosis file");
   diagnosis.hidden = true;
-  const root = section("health", "Health", verdict, troubles, facts, el("div.actions", {}, diagnosis));
-  return { root, verdict, facts, troubles, diagnosis, machine: /** @type {any} */ (null), askedAt: -REFRESH_MS, shown: "", said: "" };
+  const messages = el("ul.history");
+  const told = el("details", {}, el("summary", {}, "Last errors and warnings"), messages);
+  told.hidden = true;
+  told.addEventListener("toggle", () => void fetchMessages(messages));
+  const root = section("health", "Health", verdict, troubles, facts, told, el("div.actions", {}, diagnosis));
+  return { root, verdict, facts, troubles, diagnosis, told, machine: /** @type {any} */ (null), askedAt: -REFRESH_MS, shown: "", said: "" };
 }
 
 /**
@@ -37,6 +43,7 @@ export function render(view, board) {
     void fetchMachine(view);
     void isOffered("diagnosis").then((offered) => {
       view.diagnosis.hidden = !offered;
+      view.told.hidden = !offered;
     });
   }
   const well = status.healthy && !board.stale;
@@ -76,6 +83,23 @@ function factsOf(status, machine) {
     ["Room left", free == null ? UNKNOWN : `${fixed(free / 1e9, 1)}\u00a0GB, about ${count(Math.floor(free / BYTES_PER_H))}\u00a0h of driving`],
     ["Samples lost", count(storage.samples_dropped ?? 0)],
   ];
+}
+
+/**
+ * What the daemon has complained of lately, the newest first.
+ * @param {HTMLElement} list
+ */
+async function fetchMessages(list) {
+  const answer = await get(DIAGNOSIS);
+  /** @type {{at: string, message: string}[]} */
+  const messages = answer.ok ? answer.body.messages.slice(-SHOWN_MESSAGES).reverse() : [{ at: "", message: answer.message }];
+  const said = messages.length > 0 ? messages : [{ at: "", message: "None since it was started." }];
+  list.replaceChildren(...said.map(({ at, message }) => el("li", {}, el("b", {}, clock(at)), el("span", {}, message))));
+}
+
+/** @param {string} at */
+function clock(at) {
+  return at === "" ? "" : new Date(at).toLocaleTimeString([], { timeStyle: "short" });
 }
 
 /** @param {ReturnType<typeof build>} view */

@@ -121,5 +121,9 @@ function figures(board) {
     const { accepted, seen } = table.samples;
     parts.push(`${share(accepted, seen)} counted`);
   }
+  const second = status?.second_link ?? null;
+  if (second !== null && second.state !== "running") {
+    parts.push(`${second.driver}: ${second.words}`);
+  }
   return parts.join(" · ");
 }

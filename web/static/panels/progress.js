@@ -3,6 +3,7 @@
 import { el, section, setText } from "../dom.js";
 import { range } from "../format.js";
 import { stretches } from "../plot.js";
+import { isFit } from "../proposal.js";
 import { flow, flowRange } from "../units.js";
 
 /** @typedef {Pick<import("../board.js").DriveNext, "maf_v" | "flow_gs" | "rpm" | "load_g_rev">} Place */
@@ -23,8 +24,9 @@ export function build() {
   const place = el("p.place");
   const detail = el("p.detail");
   const steer = el("p.steer");
-  const root = section("progress", "Drive here next", place, steer, detail, strip, words);
-  return { root, words, strip, place, detail, steer };
+  const ready = el("a.button.primary.ready", { href: "#flash" }, "✓ A table is ready: take it");
+  const root = section("progress", "Drive here next", place, steer, detail, strip, words, ready);
+  return { root, words, strip, place, detail, steer, ready };
 }
 
 /**
@@ -37,6 +39,7 @@ export function render(view, board) {
   const weak = cells.filter((cell) => cell.state === "weak").length;
   const words = cells.length > 0 ? `${known} of ${cells.length} cells measured, ${weak} weak` : "No table yet";
   setText(view.words, words);
+  view.ready.hidden = board.table === null || !isFit(board.table);
   view.strip.setAttribute("aria-label", words);
   const next = board.table?.drive_next[0] ?? nearlyMeasured(cells);
   const [place, detail] = advice(next, board);

@@ -6,8 +6,7 @@ import { duration, fixed, UNKNOWN } from "../format.js";
 export function build() {
   const facts = el("dl.facts");
   const history = el("ul.history");
-  const elsewhere = el("p.soft", {}, "Another MAF table in the ECU? ", el("a", { href: "#flash" }, "Paste it under Flash."));
-  const root = section("source", "Source", facts, elsewhere, el("h3", {}, "What the link went through"), history);
+  const root = section("source", "Source", facts, el("details", {}, el("summary", {}, "What the link went through"), history));
   return { root, facts, history, shown: "", passed: "" };
 }
 
@@ -23,8 +22,8 @@ export function render(view, board) {
   const link = status.link;
   const facts = [
     ["Driver", link.driver],
-    ["Link", `${link.state}: ${link.words}`],
-    ...(status.second_link === null ? [] : [["Second source", `${status.second_link.driver}, ${status.second_link.state}: ${status.second_link.words}`]]),
+    ["Link", linkWords(link)],
+    ...(status.second_link === null ? [] : [["Second source", `${status.second_link.driver}, ${linkWords(status.second_link)}`]]),
     ["Samples", status.sample_rate_hz === null ? UNKNOWN : `${fixed(status.sample_rate_hz, 1)} per second`],
     ["Reconnects", String(link.reconnects)],
     ["Drive", status.session === null ? "none goes on" : `number ${status.session}`],
@@ -44,4 +43,12 @@ export function render(view, board) {
       ...events.map((event) => el("li", {}, el("b", {}, event.state), el("span", {}, `${event.words} · ${duration(event.age_s)} ago`))),
     );
   }
+}
+
+/**
+ * A link's state and what it says, which may begin with the same word.
+ * @param {{state: string, words: string}} link
+ */
+function linkWords({ state, words }) {
+  return words.startsWith(state) ? words : `${state}: ${words}`;
 }

@@ -4,6 +4,7 @@ import { get } from "../api.js";
 import { copyFrom } from "../clipboard.js";
 import { keepCopied } from "../copied_table.js";
 import { button, el, explained, section, setText } from "../dom.js";
+import { isFit } from "../proposal.js";
 
 /** A newer table is fetched after this long at the soonest, ms. */
 const REFRESH_MS = 3000;
@@ -19,6 +20,7 @@ export function build() {
   );
   text.hidden = true;
   text.addEventListener("focus", () => text.select());
+  const copies = Object.entries(FORMATS).map(([format, words]) => button(words, () => copy(format)));
   const root = section(
     "take",
     "Take the table",
@@ -26,7 +28,7 @@ export function build() {
     el(
       "div.actions",
       {},
-      ...Object.entries(FORMATS).map(([format, words]) => button(words, () => copy(format))),
+      ...copies,
       el("a.button", { href: "/api/v1/table?format=csv", download: "lowmaf-table.csv" }, "CSV"),
       el("a.button", { href: "/api/v1/table", download: "lowmaf-table.json" }, "JSON"),
     ),
@@ -49,10 +51,11 @@ export function build() {
     ),
   );
   const view = {
-    root, outcome, reasons, text,
+    root, outcome, reasons, text, first: copies[0],
     texts: /** @type {Record<string, string>} */ ({}),
     refusals: /** @type {string[]} */ ([]),
     revision: -1,
+    fit: false,
     askedAt: -REFRESH_MS,
   };
   return view;
@@ -85,8 +88,10 @@ export function build() {
 export function render(view, board) {
   const revision = board.table?.revision ?? -1;
   const now = performance.now();
-  if (revision !== view.revision && now - view.askedAt >= REFRESH_MS) {
+  const fit = board.table !== null && isFit(board.table);
+  if (revision !== view.revision && (fit !== view.fit || now - view.askedAt >= REFRESH_MS)) {
     view.revision = revision;
+    view.fit = fit;
     view.askedAt = now;
     void fetchTexts(view);
   }
@@ -104,4 +109,5 @@ async function fetchTexts(view) {
       view.texts[format] = answer.body;
     }
   });
+  view.first.classList.toggle("primary", first.ok);
 }

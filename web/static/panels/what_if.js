@@ -1,34 +1,48 @@
-/** What if a limit were another: how many of the newest kept samples would count then. */
+/** What if a limit were another: how many of the newest kept samples would count then, and using it. */
 
 import { ask, get } from "../api.js";
-import { button, el, labelled, section, setText } from "../dom.js";
+import { button, el, labelled, section, setText, whenParked } from "../dom.js";
 import { count, share, signed } from "../format.js";
+import { LIMITS_CHANGED, titleOf } from "../limits.js";
 
 /** A person is still typing for this long, ms. */
 const SETTLE_MS = 400;
 
-/** @typedef {{name: string, value: number | boolean | null, unit: string | null, meaning: string,
- *   low: number | null, high: number | null}} Limit */
+/** @typedef {import("../limits.js").Limit} Limit */
+
+const NOW_ON =
+  "They count for samples from now on; what was judged before stays as it is. The configuration file is not touched: Setup shows what was changed here.";
 
 export function build() {
   const result = el("p.figure", { role: "status" });
   const detail = el("p.words");
   const list = el("div.limits");
   const keep = el("p.soft");
+  const outcome = el("p.outcome", { role: "status" });
+  const use = button("Use these limits", () => void take(view));
+  use.classList.add("primary");
+  const using = whenParked(el("div.actions", {}, use));
+  using.hidden = true;
   const back = button("As it is now", () => {
     for (const { input, limit } of view.inputs) {
       input.value = text(limit.value);
     }
     void judge(view);
   });
-  const root = section("what-if", "What if a limit were another?", result, detail, list, el("div.actions", {}, back), keep);
+  back.hidden = true;
+  const judged = el("div.judged", {}, result, detail, using, keep, outcome);
+  const root = section("what-if", "What if a limit were another?", judged, list, el("div.actions", {}, back));
   const view = {
-    root, result, detail, list, keep,
+    root, result, detail, list, keep, using, outcome, back,
     inputs: /** @type {{limit: Limit, input: HTMLInputElement | HTMLSelectElement}[]} */ ([]),
     asked: false,
+    changeable: false,
     timer: 0,
     running: /** @type {AbortController | null} */ (null),
   };
+  document.addEventListener(LIMITS_CHANGED, () => {
+    view.asked = false;
+  });
   return view;
 }
 
@@ -48,15 +62,17 @@ async function begin(view) {
     setText(view.detail, answer.message);
     return;
   }
+  view.changeable = answer.body.filters_change;
   view.inputs = answer.body.filters.map((/** @type {Limit} */ limit) => ({ limit, input: inputOf(limit) }));
   view.list.replaceChildren(
     ...view.inputs.map(({ limit, input }) => {
       input.addEventListener("input", () => {
         window.clearTimeout(view.timer);
+        setText(view.outcome, "");
         view.timer = window.setTimeout(() => judge(view), SETTLE_MS);
       });
       const unit = limit.unit ? ` (${limit.unit})` : "";
-      return labelled(`${limit.meaning.replace(/^true: /, "").replace(/[;:].*/, "")}${unit}`, input);
+      return labelled(`${titleOf(limit)}${unit}`, input);
     }),
   );
   await judge(view);
@@ -82,19 +98,47 @@ function text(value) {
   return value === null ? "" : String(value);
 }
 
+/**
+ * What is typed differs from what is in use.
+ * @param {ReturnType<typeof build>} view
+ * @returns {[string, string][]} name and what is typed, `off` for nothing
+ */
+function typed(view) {
+  return view.inputs
+    .filter(({ limit, input }) => input.value.trim() !== text(limit.value))
+    .map(({ limit, input }) => [limit.name, input.value.trim().replace(",", ".") || "off"]);
+}
+
+/**
+ * Lets the limits hold that were tried.
+ * @param {ReturnType<typeof build>} view
+ */
+async function take(view) {
+  const values = { off: null, true: true, false: false };
+  const filters = Object.fromEntries(
+    typed(view).map(([name, value]) => [name, value in values ? values[/** @type {keyof typeof values} */ (value)] : Number(value)]),
+  );
+  const answer = await ask("PATCH", "/api/v1/settings", { json: { filters } });
+  setText(view.outcome, answer.ok ? "✓ In use for samples from now on." : answer.message);
+  if (answer.ok) {
+    document.dispatchEvent(new CustomEvent(LIMITS_CHANGED));
+  }
+}
+
 /** @param {ReturnType<typeof build>} view */
 async function judge(view) {
   view.running?.abort();
   view.running = new AbortController();
-  const changed = view.inputs.filter(({ limit, input }) => input.value.trim() !== text(limit.value));
-  const pairs = changed.map(({ limit, input }) => `${limit.name}=${input.value.trim().replace(",", ".") || "off"}`);
+  const pairs = typed(view).map(([name, value]) => `${name}=${value}`);
+  view.back.hidden = pairs.length === 0;
+  view.using.hidden = true;
   const query = new URLSearchParams(pairs.map((pair) => ["filter", pair]));
   try {
     const answer = await ask("GET", `/api/v1/what-if?${query}`, { signal: view.running.signal });
     if (answer.ok) {
       show(view, answer.body, pairs);
     } else {
-      setText(view.result, changed.length > 0 ? "This cannot be tried" : "Nothing to look at");
+      setText(view.result, pairs.length > 0 ? "This cannot be tried" : "Nothing to look at");
       setText(view.detail, answer.message);
       setText(view.keep, "");
     }
@@ -124,6 +168,6 @@ function show(view, { samples, drives, now, then }, pairs) {
   const worst = then.verdicts.filter((verdict) => verdict.verdict !== "accepted").sort((one, other) => other.count - one.count)[0];
   const most = worst === undefined ? "" : ` Most of the others: ${worst.words} (${count(worst.count)}).`;
   setText(view.detail, `${of}, instead of ${count(now.accepted)}.${most}`);
-  const lines = pairs.map((pair) => pair.replace("=", " = ").replace(/= off$/, '= "off"'));
-  setText(view.keep, `To keep this, write under [filters] in the configuration: ${lines.join(", ")}. Then restart lowmaf.`);
+  view.using.hidden = !view.changeable;
+  setText(view.keep, view.changeable ? NOW_ON : "");
 }
