@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from daemon.analysis.settings import AnalysisSettings
-from daemon.config.sections import Config
+from daemon.config.sections import Config, WebSettings
 from daemon.config.table_file import read_table
 from daemon.errors import UsageError
 from daemon.runtime import Plan
@@ -90,6 +90,7 @@ def plan_from(config: Config) -> Plan:
         host_names=config.web.host_names,
         openej_origins=config.web.openej_origins,
         limits=_limits(config),
+        workers=_workers(config.web),
         max_results=config.storage.max_results,
         analyses=analyses,
         access=AccessPlan.of(config.web, config.limits),
@@ -114,6 +115,14 @@ def _driver(config: Config, clock: Clock) -> tuple[Driver, Callable[[], Driver]]
     except DriverOptionError as error:
         raise UsageError(f"{config.path}: [source]: {error}") from None
     return driver, (lambda: driver) if config.source.driver in KEEPS_PLACE else make_driver
+
+
+def _workers(web: WebSettings) -> int:
+    """How many worker processes answer a crowd."""
+    if web.workers and web.read_requires_pairing:
+        logger.warning("[web] workers: none are started, because only paired devices may look at anything")
+        return 0
+    return web.workers
 
 
 def _limits(config: Config) -> WebLimits:

@@ -42,6 +42,7 @@ from daemon.serving.kept_results import KeptResults
 from daemon.serving.limits import WebLimits
 from daemon.serving.pairing_notice import invite_first_device
 from daemon.serving.server import PortUnavailableError, listen, serve_on
+from daemon.serving.workers import Workers
 from daemon.store.retention import KEEP_ALL, Retention
 from daemon.store.store import Store
 from drivers.base import Driver
@@ -92,6 +93,7 @@ class Plan:
     access: AccessPlan = field(default_factory=AccessPlan)
     configuration: Mapping[str, Any] = field(default_factory=dict)
     limits: WebLimits = field(default_factory=WebLimits)
+    workers: int = 0
     max_results: int = 1000
     seconds: float | None = None
     listening: Callable[[str], None] = lambda _: None
@@ -220,6 +222,7 @@ async def _run(plan: Plan) -> None:
                     listener,
                     limits=plan.limits,
                     listening=listening,
+                    workers=_workers(plan, front),
                 ),
                 feed_watchdog(service, lambda: hub.status().unhealthy_because or store.stuck_because),
                 tell_status(service, hub.status),
@@ -233,6 +236,13 @@ async def _run(plan: Plan) -> None:
                     await _until_told(tasks, plan.seconds, service.stopping)
             finally:
                 hub.source_ended()
+
+
+def _workers(plan: Plan, front: Front) -> Workers | None:
+    """The processes that answer a crowd, where there are to be any."""
+    if not plan.workers:
+        return None
+    return Workers(plan.workers, front, limits=plan.limits, host_names=plan.host_names)
 
 
 def _now_ready(plan: Plan, service: ServiceManager, store: Store, url: str) -> None:

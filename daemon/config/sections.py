@@ -145,6 +145,14 @@ class WebSettings:
         "127.0.0.1", "address to listen on; 127.0.0.1 is this machine only, 0.0.0.0 is the whole network"
     )
     port: int = _number(8000, "", "port of the dashboard; 0 takes any free one", 0, 65535)
+    tls_certificate: Path | None = field(
+        default=None,
+        metadata={
+            "meaning": "certificate (PEM) of the page: with it the page is served over https only, and a "
+            "phone can install it and keep its screen on; empty: plain http"
+        },
+    )
+    tls_key: Path | None = field(default=None, metadata={"meaning": "private key (PEM) of the certificate"})
     host_names: tuple[str, ...] = field(
         default=(),
         metadata={
@@ -196,6 +204,14 @@ class WebSettings:
     )
     stalled_s: float = _number(
         60.0, "s", "a client that takes nothing of its answer for so long is cut off", 1.0, 3600.0
+    )
+    workers: int = _number(
+        0,
+        "",
+        "so many more processes share the port and answer those who look at the table and at published "
+        "results, for a machine that serves many; each has the limits of connections and requests for itself",
+        0,
+        64,
     )
     max_waiting_runs: int = _number(
         10_000, "", "so many runs of analyses wait at most; more are answered with 429", 1, 1_000_000
