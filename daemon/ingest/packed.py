@@ -26,15 +26,15 @@ class PackedRecords:
         """``kind`` is how the records are decoded."""
         names = kind.__struct_encode_fields__
         places = [len(_ENCODER.encode(name)) for name in names]  # of each field's tag, after its name
-        fields = 9 * np.arange(len(names)) + np.cumsum(places)
         total = 9 * len(names) + sum(places)
         header = len(_ENCODER.encode(kind(*[0.0] * len(names)))) - total
-        self._count = len(names)
+        self._tags = header + 9 * np.arange(len(names)) + np.cumsum(places)
+        self._names = [f"f{number}" for number in range(len(names))]
         self._record = np.dtype(
             {
-                "names": [f"{part}{number}" for part in ("tag", "value") for number in range(len(names))],
-                "formats": ["u1"] * len(names) + [">f8"] * len(names),
-                "offsets": [*(fields + header).tolist(), *(fields + header + 1).tolist()],
+                "names": self._names,
+                "formats": [">f8"] * len(names),
+                "offsets": (self._tags + 1).tolist(),
                 "itemsize": total + header,
             }
         )
@@ -46,11 +46,12 @@ class PackedRecords:
         if len(packed) != header + self._record.itemsize * len(records):
             return None
         table = np.frombuffer(packed, self._record, offset=header)
-        columns = np.empty((self._count, len(records)))
-        for number in range(self._count):
-            if (table[f"tag{number}"] != _DOUBLE).any():
-                return None
-            columns[number] = table[f"value{number}"]
+        codes = np.frombuffer(packed, np.uint8, offset=header).reshape(len(records), -1)
+        if (codes[:, self._tags] != _DOUBLE).any():
+            return None
+        columns = np.empty((len(self._names), len(records)))
+        for column, name in zip(columns, self._names, strict=True):
+            column[:] = table[name]
         return columns
 
 

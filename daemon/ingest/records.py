@@ -71,7 +71,7 @@ class RecordReader:
         return self._sampled() if ready else None
 
     def finish(self) -> list[SampleBatch]:
-        """The rest of the samples: nothing follows. Raises what :meth:`feed` raises."""
+        """The rest of the samples, in one batch: nothing follows. Raises what :meth:`feed` raises."""
         self._take(self._lines.rest(), least_bytes=0)
         last = self._sampled()
         if self._sampler is None:
@@ -82,7 +82,8 @@ class RecordReader:
                 f"{self.first_invalid[0].error}",
                 first_invalid=[{"line": bad.line, "error": bad.error} for bad in self.first_invalid],
             )
-        return [batch for batch in (last, self._sampler.finish()) if batch is not None]
+        rest = [batch for batch in (last, self._sampler.finish()) if batch is not None]
+        return [SampleBatch.concatenate(rest)] if len(rest) > 1 else rest
 
     # ---- inside
 
