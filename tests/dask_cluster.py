@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import byte_count
 from distributed import Client
 
 READY_S = 90.0
@@ -58,6 +59,17 @@ class DaskCluster:
         """Calls ``function`` once on each worker."""
         with Client(self.address, set_as_default=False, timeout=READY_S) as client:
             client.run(function)
+
+    def count_bytes(self) -> None:
+        """From now on every process counts what it sends."""
+        with Client(self.address, set_as_default=False, timeout=READY_S) as client:
+            client.run(byte_count.start)
+            client.run_on_scheduler(byte_count.start)
+
+    def sent_bytes(self) -> int:
+        """What scheduler and workers have sent since."""
+        with Client(self.address, set_as_default=False, timeout=READY_S) as client:
+            return int(sum(client.run(byte_count.sent).values()) + client.run_on_scheduler(byte_count.sent))
 
     def __enter__(self) -> DaskCluster:
         return self
