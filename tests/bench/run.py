@@ -2,7 +2,8 @@
 
 Every ``bench_*.py`` beside this file reports its figures (:mod:`figures`). They are kept in
 ``docs/benchmarks.json``, from which ``docs/benchmarks.md`` is made; benchmarks that do not run keep
-theirs. Without names all run within a quarter of an hour, the longest with fewer cases than by name.
+theirs. Without names all run, on a quiet machine within a quarter of an hour: the longest with less than
+by name.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ PROJECT = FOLDER.parents[1]
 KEPT = PROJECT / "docs" / "benchmarks.json"
 PAGE = KEPT.with_suffix(".md")
 LIMIT_S = 900
-SHORTER = {"accuracy": ["--quick"]}
+SHORTER = {"accuracy": ["--quick"], "store": ["--quick"]}
 """Arguments of benchmarks that would take most of the quarter of an hour."""
 PEERS = {"node": ["node", "--version"], "go": ["go", "version"], "wrk": ["wrk", "-v"]}
 LIBRARIES = ("numpy", "fastapi", "uvicorn", "msgspec", "python-can", "pandas", "polars")
