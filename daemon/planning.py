@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -39,6 +40,8 @@ from lowmaf.maf_table import default_axis
 from web.cross_origin import OpenEjOrigins
 
 if TYPE_CHECKING:
+    import ssl
+
     from drivers.simulator.source import Simulator
     from drivers.wideband import Wideband
 
@@ -85,6 +88,7 @@ def plan_from(config: Config) -> Plan:
         commit_interval_s=config.storage.commit_interval_s,
         min_free_bytes=config.storage.min_free_mb * 1e6,
         retention=Retention(config.storage.max_database_mb * 1e6, config.storage.max_samples_days),
+        tls=_tls(config),
         host=config.web.host,
         port=config.web.port,
         host_names=config.web.host_names,
@@ -122,6 +126,12 @@ def _workers(web: WebSettings) -> int:
     if web.workers and web.read_requires_pairing:
         logger.warning("[web] workers: none are started, because only paired devices may look at anything")
         return 0
+    if web.workers and web.tls_certificate is not None:
+        logger.warning("[web] workers: none are started, because an encrypted connection cannot change hands")
+        return 0
+    if web.workers and web.tls_certificate is not None:
+        logger.warning("[web] workers: none are started, because only the daemon itself speaks https")
+        return 0
     return web.workers
 
 
@@ -135,6 +145,30 @@ def _limits(config: Config) -> WebLimits:
         stalled_s=web.stalled_s,
         head_bytes=int(config.limits.head_kb * 1e3),
     )
+
+
+def _tls(config: Config) -> ssl.SSLContext | None:
+    """What the page is served with over https; None where it is plain http.
+
+    Raises:
+        UsageError: certificate or key cannot be used.
+    """
+    certificate, key = config.web.tls_certificate, config.web.tls_key
+    if certificate is None and key is None:
+        return None
+    if certificate is None or key is None:
+        missing, given = ("tls_key", "tls_certificate") if key is None else ("tls_certificate", "tls_key")
+        raise UsageError(f"{config.path}: [web] {given} is given without {missing}: https needs both")
+    from daemon.serving.tls import TlsError, tls_context, validity_trouble  # noqa: PLC0415 - seldom needed
+
+    try:
+        context = tls_context(certificate, key)
+        trouble = validity_trouble(certificate, time.time())
+    except (TlsError, ValueError) as error:
+        raise UsageError(f"{config.path}: [web] {error}") from None
+    if trouble is not None:
+        logger.warning("%s: browsers will warn or refuse", trouble)
+    return context
 
 
 def _analyses(config: Config) -> AnalysisSettings:

@@ -57,6 +57,7 @@ class Workers:
 
     async def run(self, listener: socket.socket, adopt: Adopt) -> None:
         """Keeps them going until cancelled, then ends them."""
+        logger.info("%d more processes answer those who look at the table", self._count)
         async with asyncio.TaskGroup() as tasks:
             for number in range(self._count):
                 tasks.create_task(self._keep(number, listener, adopt), name=f"worker {number}")

@@ -1,7 +1,8 @@
 """A page that everybody looks at at once: ``python tests/bench/bench_crowd.py``, about three minutes.
 
 The table route and peers, asked in turns by wrk: flat out over 64 connections, and by 700, 7 000 and 14 000
-users who each wait 0 to 1 s between two loads. Client and server share the machine: trust the ratios.
+users who each wait 0 to 1 s between two loads. Client and server share the machine: trust the ratios, and
+look at what of a processor each of them used.
 A server that cannot be had here is left out and named.
 """
 
@@ -13,6 +14,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,23 +35,27 @@ _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 @dataclass(frozen=True)
 class Load:
     """What wrk says: requests and those per second, mean and 99th percentile of the latency, failures of any
-    kind. ``cpu_us`` is what the server used per request."""
+    kind. ``cpu_us`` is what the server used per request; ``busy`` and ``wrk_busy`` are how many processors
+    the server and wrk had on average."""
 
     per_s: float
     cpu_us: float
     mean_ms: float
     p99_ms: float
     failed: int
+    busy: float
+    wrk_busy: float
 
 
 def loaded(server: tuple[int, int], connections: int, seconds: int, *more: str) -> Load:
     """One round of wrk against a server's port; its process is watched."""
     port, pid = server
-    before_s = cpu_s(pid)
+    before_s, wrk_before_s, began_s = cpu_s(pid), _wrk_s(), time.monotonic()
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "--timeout", "10s", *more]
     said = subprocess.run(
         [*command, f"http://127.0.0.1:{port}/api/v1/table"], capture_output=True, text=True, check=True
     ).stdout
+    used_s, wrk_used_s, took_s = cpu_s(pid) - before_s, _wrk_s() - wrk_before_s, time.monotonic() - began_s
     requests, per_s, mean, p99 = (
         _found(pattern, said)
         for pattern in (
@@ -62,11 +68,19 @@ def loaded(server: tuple[int, int], connections: int, seconds: int, *more: str) 
     failures = re.findall(r"(?:connect|read|write|timeout|Non-2xx or 3xx responses:)\s(\d+)", said)
     return Load(
         float(per_s[1]),
-        1e6 * (cpu_s(pid) - before_s) / max(1, int(requests[1])),
+        1e6 * used_s / max(1, int(requests[1])),
         float(mean[1]) * _UNITS[mean[2]],
         float(p99[1]) * _UNITS[p99[2]],
         sum(map(int, failures)),
+        used_s / took_s,
+        wrk_used_s / took_s,
     )
+
+
+def _wrk_s() -> float:
+    """CPU time of the rounds of wrk so far, s."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _found(pattern: str, said: str) -> re.Match[str]:
@@ -112,7 +126,8 @@ def users(servers: Mapping[str, list[str]], body: Path) -> None:
                 print(
                     f"  {count:6d} users, {name:20s} mean {load.mean_ms:8.2f} ms, p99 {load.p99_ms:8.1f} ms, "
                     f"{100 * share:5.1f} % of the demanded rate, {load.failed} failed, "
-                    f"{load.cpu_us:.0f} us of CPU each, {memory_mb(server[1]):4.0f} MB"
+                    f"{load.cpu_us:.0f} us of CPU each, {load.busy:.2f} processors, wrk {load.wrk_busy:.2f}, "
+                    f"{memory_mb(server[1]):4.0f} MB"
                 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import os
 import shutil
 import socket
@@ -25,7 +26,11 @@ CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 def commands(body: Path, folder: Path) -> dict[str, list[str]]:
     """By name, what starts each server that can be had here; a port and ``body`` are appended."""
     us = [sys.executable, __file__]
-    found = {"lowmaf": [*us, "lowmaf"], "FastAPI, same bytes": [*us, "fastapi"]}
+    found = {
+        "lowmaf": [*us, "lowmaf", "0"],
+        "lowmaf, 2 workers": [*us, "lowmaf", "2"],
+        "FastAPI, same bytes": [*us, "fastapi"],
+    }
     node, go = shutil.which("node"), shutil.which("go")
     if node and _has_fastify(node):
         found["Fastify"] = [node, str(PEERS / "fastify.js")]
@@ -68,26 +73,39 @@ def running(command: list[str], body: Path) -> Iterator[tuple[int, int]]:
         process.wait()
 
 
+def _with_children(pid: int) -> Iterator[Path]:
+    """Folders in ``/proc`` of a process and of those that it has started."""
+    folder = Path("/proc") / str(pid)
+    yield folder
+    for child in (folder / "task" / str(pid) / "children").read_text().split():
+        yield from _with_children(int(child))
+
+
 def cpu_s(pid: int) -> float:
-    """CPU time that a process has used so far, s."""
-    fields = (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+    """CPU time that a process has used so far with those that it has started and that still run, s."""
+    fields = [(folder / "stat").read_text().rpartition(")")[2].split() for folder in _with_children(pid)]
+    return sum(int(one[11]) + int(one[12]) for one in fields) / CLOCK_TICKS
 
 
 def memory_mb(pid: int) -> float:
-    """Resident memory of a process, MB."""
-    pages = (Path("/proc") / str(pid) / "statm").read_text().split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6
+    """Resident memory of a process and those that it has started, MB; what they share counts for each."""
+    pages = sum(int((folder / "statm").read_text().split()[1]) for folder in _with_children(pid))
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
-async def _lowmaf(port: int) -> None:
+async def _lowmaf(port: int, workers: int) -> None:
     from fakes import FakeBoard
 
-    from daemon.serving.server import serve
+    from daemon.serving.limits import WebLimits
+    from daemon.serving.server import listen, serve_on
+    from daemon.serving.workers import Workers
     from web.app import create_app
+    from web.front import Front
 
     board = FakeBoard()
-    app = create_app(board, version="bench")
+    front = Front(board)
+    app = create_app(board, version="bench", front=front)
+    beside = Workers(workers, front, limits=WebLimits()) if workers else None
 
     async def change() -> None:
         while True:
@@ -98,7 +116,10 @@ async def _lowmaf(port: int) -> None:
 
     async with asyncio.TaskGroup() as group:
         group.create_task(change())
-        group.create_task(serve(app, "127.0.0.1", port))
+        listener = listen("127.0.0.1", port)
+        serving = serve_on(app, front.events, front.hot_paths, listener, workers=beside)
+        group.create_task(serving)
+        gc.freeze()  # as the daemon does
 
 
 def _fastapi(port: int, body: bytes) -> None:
@@ -131,6 +152,6 @@ def body_file() -> Iterator[tuple[Path, Path]]:
 
 if __name__ == "__main__":
     if sys.argv[1] == "lowmaf":
-        asyncio.run(_lowmaf(int(sys.argv[2])))
+        asyncio.run(_lowmaf(int(sys.argv[3]), int(sys.argv[2])))
     else:
         _fastapi(int(sys.argv[2]), Path(sys.argv[3]).read_bytes())
