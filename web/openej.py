@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -17,13 +16,12 @@ import numpy as np
 
 from lowmaf.openej import OpenEjColumns, openej_table
 from lowmaf.samples import Floats
+from web.packed_records import PackedRecords
 
 FIELDS = (
     "time", "af_correction_short", "af_correction_learning", "mass_airflow_voltage", "cl_ol_status",
 )  # fmt: skip
 """The fields that the calculation reads."""
-
-_READ_FIELDS = tuple(map(attrgetter, FIELDS))
 
 UNUSED_FIELD = "intake_air_temp"
 """Sent by the client and read by no rule; a row that has it without a number is a damaged row."""
@@ -51,6 +49,7 @@ class _Answer(msgspec.Struct, gc=False):
 
 
 _ROWS = msgspec.json.Decoder(list[_Row])
+_NUMBERS = PackedRecords(_Row)
 _ANSWER = msgspec.json.Encoder()
 
 
@@ -85,10 +84,10 @@ def columns_from_json(body: bytes | bytearray) -> OpenEjColumns:
 
 def _columns(body: bytes | bytearray) -> OpenEjColumns:
     try:
-        rows = _ROWS.decode(body)
+        columns = _NUMBERS.columns(_ROWS.decode(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _tolerant_columns(body)
-    return OpenEjColumns(*(np.fromiter(map(field, rows), np.float64, len(rows)) for field in _READ_FIELDS))
+        columns = None
+    return _tolerant_columns(body) if columns is None else OpenEjColumns(*columns[: len(FIELDS)])
 
 
 def _tolerant_columns(body: bytes | bytearray) -> OpenEjColumns:

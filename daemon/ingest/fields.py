@@ -11,13 +11,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from daemon.ingest.packed import PackedRecords
 from drivers.logs.aliases import TIME, Header, header_of
 from drivers.logs.layout import LayoutError, LogLayout, layout_of
 from drivers.logs.rows import number_of
 from drivers.logs.time_column import clock_stamp
 from lowmaf.samples import CHANNELS, Floats
 from web.ingest_desk import SamplesUnusableError
+from web.packed_records import PackedRecords
 
 _NAMES_FROM = 20
 """The fields are those of so many records together: a logger may leave out what it did not measure."""

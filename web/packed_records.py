@@ -46,7 +46,7 @@ class PackedRecords:
         if len(packed) != header + self._record.itemsize * len(records):
             return None
         table = np.frombuffer(packed, self._record, offset=header)
-        codes = np.frombuffer(packed, np.uint8, offset=header).reshape(len(records), -1)
+        codes = np.frombuffer(packed, np.uint8, offset=header).reshape(len(records), self._record.itemsize)
         if (codes[:, self._tags] != _DOUBLE).any():
             return None
         columns = np.empty((len(self._names), len(records)))
