@@ -61,11 +61,11 @@ def ask_daemon(address: str, method: str, path: str, body: Mapping[str, Any] | N
         port = parts.port
     except ValueError as error:
         raise WorkError(f"{address!r} is no address: {error}") from None
-    if parts.scheme != "http" or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname:
         raise WorkError(f"lowmaf does not say where it answers: {address!r}; http://HOST:PORT/ is needed")
     # Who asks from 127.0.0.1 is at this machine, also where lowmaf listens on another address of it only.
     source = None if ":" in parts.hostname else ("127.0.0.1", 0)
-    connection = http.client.HTTPConnection(parts.hostname, port, TIMEOUT_S, source)
+    connection = connection_to(parts.scheme, parts.hostname, port, TIMEOUT_S, source)
     try:
         sent = None if body is None else json.dumps(body)
         connection.request(method, path, sent, {"content-type": "application/json"} if sent else {})
@@ -76,6 +76,24 @@ def ask_daemon(address: str, method: str, path: str, body: Mapping[str, Any] | N
     finally:
         connection.close()
     return _answer(response.status, content, address)
+
+
+def connection_to(
+    scheme: str, host: str, port: int | None, timeout_s: float, source: tuple[str, int] | None = None
+) -> http.client.HTTPConnection:
+    """A connection to a lowmaf of this machine.
+
+    Nobody stands between, so that the certificate of https, made for the names that phones use, is not asked
+    for its own.
+    """
+    if scheme == "http":
+        return http.client.HTTPConnection(host, port, timeout_s, source)
+    import ssl  # noqa: PLC0415 - seldom needed
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return http.client.HTTPSConnection(host, port, timeout=timeout_s, source_address=source, context=context)
 
 
 def _answer(status: int, content: bytes, address: str) -> Any:

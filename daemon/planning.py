@@ -127,9 +127,6 @@ def _workers(web: WebSettings) -> int:
         logger.warning("[web] workers: none are started, because only paired devices may look at anything")
         return 0
     if web.workers and web.tls_certificate is not None:
-        logger.warning("[web] workers: none are started, because an encrypted connection cannot change hands")
-        return 0
-    if web.workers and web.tls_certificate is not None:
         logger.warning("[web] workers: none are started, because only the daemon itself speaks https")
         return 0
     return web.workers

@@ -54,6 +54,8 @@ from web.front import Front
 from web.pairing import Pairing
 
 if TYPE_CHECKING:
+    import ssl
+
     from starlette.types import ASGIApp
 
     from drivers.wideband import Wideband
@@ -85,6 +87,7 @@ class Plan:
     host: str
     port: int
     host_names: tuple[str, ...]
+    tls: ssl.SSLContext | None = None
     openej_origins: tuple[str, ...] = ()
     second_source: tuple[Wideband, LambdaTimeline] | None = None
     replayed: Path | None = None
@@ -221,6 +224,7 @@ async def _run(plan: Plan) -> None:
                     front.hot_paths,
                     listener,
                     limits=plan.limits,
+                    tls=plan.tls,
                     listening=listening,
                     workers=_workers(plan, front),
                 ),

@@ -140,7 +140,7 @@ def test_where_nobody_is_paired_yet_a_code_is_told_at_the_start(
 
 
 def test_a_qr_code_is_square_and_quiet_at_its_edge() -> None:
-    (origin,) = phone_origins(["192.168.4.1"], 8000)
+    (origin,) = phone_origins(["192.168.4.1"], "http://127.0.0.1:8000/")
     lines = qr_text(f"{origin}/#settings/{'A' * 32}").splitlines()
     assert len({len(line) for line in lines}) == 1
     assert len(lines[0]) in (2 * len(lines), 2 * len(lines) - 1)

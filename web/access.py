@@ -41,7 +41,10 @@ _SERVICE_AT_ONCE = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessSettings:
-    """What the owner has decided. ``openej_per_min`` and ``requests_per_s`` are for each address."""
+    """What the owner has decided. ``openej_per_min`` and ``requests_per_s`` are for each address.
+
+    ``encrypted``: whether it is all over https, so that the cookie is never sent otherwise.
+    """
 
     read_requires_pairing: bool = False
     openej_offered: bool = True
@@ -49,6 +52,7 @@ class AccessSettings:
     openej_max_bytes: int = 100_000_000
     requests_per_s: float = 100.0
     bodies: BodyLimits = field(default_factory=BodyLimits)
+    encrypted: bool = False
 
 
 def request_limit(settings: AccessSettings) -> RateLimit:
@@ -178,9 +182,16 @@ class Access:
         return receive_or_revoked
 
 
-def device_cookie(credential: str) -> str:
-    """The Set-Cookie header that pairs a browser: no script can read it, no other site can send it."""
-    return f"{COOKIE}={credential}; Path=/; Max-Age={COOKIE_AGE_S}; HttpOnly; SameSite=Strict"
+def device_cookie(credential: str, *, encrypted: bool) -> str:
+    """The Set-Cookie header that pairs a browser: no script can read it, no other site can send it, and one
+    that came over https is sent over nothing else."""
+    cookie = f"{COOKIE}={credential}; Path=/; Max-Age={COOKIE_AGE_S}; HttpOnly; SameSite=Strict"
+    return f"{cookie}; Secure" if encrypted else cookie
+
+
+def is_encrypted(scope: Scope) -> bool:
+    """Whether the request came over https to this server."""
+    return bool(scope["scheme"] == "https")
 
 
 def _renewing(scope: Scope, send: Send) -> Send:
@@ -191,8 +202,8 @@ def _renewing(scope: Scope, send: Send) -> Send:
 
     async def send_renewed(message: Message) -> None:
         if message["type"] == "http.response.start":
-            cookie = (b"set-cookie", device_cookie(credential).encode("latin-1"))
-            message["headers"] = [*message.get("headers", ()), cookie]
+            cookie = device_cookie(credential, encrypted=is_encrypted(scope)).encode("latin-1")
+            message["headers"] = [*message.get("headers", ()), (b"set-cookie", cookie)]
         await send(message)
 
     return send_renewed

@@ -9,7 +9,7 @@ from fastapi import FastAPI, Path
 from starlette.requests import Request
 from starlette.responses import Response
 
-from web.access import DEVICES_PATH, PAIR_PATH, caller_of, device_cookie
+from web.access import DEVICES_PATH, PAIR_PATH, caller_of, device_cookie, is_encrypted
 from web.device_shelf import LONGEST_NAME, Device, DeviceKind, DeviceShelf
 from web.documents import encode_json
 from web.errors import ApiError
@@ -48,8 +48,8 @@ def add_devices_routes(app: FastAPI, shelf: DeviceShelf, pairing: Pairing) -> No
         with service_errors_answered():
             pairing.redeem(code, caller_of(request.scope).address)
             device, credential = await shelf.add(DeviceKind.DEVICE, name)
-        headers = {**_NO_STORE, "set-cookie": device_cookie(credential)}
-        return _json(device_document(device), 201, headers)
+        cookie = device_cookie(credential, encrypted=is_encrypted(request.scope))
+        return _json(device_document(device), 201, {**_NO_STORE, "set-cookie": cookie})
 
     @app.get(
         DEVICES_PATH,

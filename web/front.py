@@ -49,5 +49,6 @@ class Front:
             self.requests,
             files=self.files,
             devices=devices,
+            encrypted=self.access.encrypted,
         )
         self.hot_paths = None if self.access.read_requires_pairing else hot_paths

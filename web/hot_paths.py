@@ -94,9 +94,11 @@ class HotPaths:
         *,
         files: PageFiles | None = None,
         devices: DeviceShelf | None = None,
+        encrypted: bool = False,
     ) -> None:
         """``requests`` counts those of each address, as the ordinary way does. Of ``devices`` each that opens
-        the page keeps its cookie for as long again. Without ``events`` the stream goes the ordinary way."""
+        the page keeps its cookie for as long again. Without ``events`` the stream goes the ordinary way.
+        ``encrypted``: all is asked over https."""
         self._events = events
         self._table = table
         self._results = results
@@ -104,6 +106,7 @@ class HotPaths:
         self._requests = requests
         self._files = files
         self._devices = devices
+        self._encrypted = encrypted
         self._asked: dict[bytes, _Asked] = {}
         self._made: dict[tuple[str, bool], bytes] = {}
         self._date = b""
@@ -141,12 +144,15 @@ class HotPaths:
             self._date = date
             self._made.clear()
         if asked.credential and self._is_known(asked.credential):
-            return _whole(rendition, date, unchanged=unchanged, cookie=device_cookie(asked.credential))
+            return _whole(rendition, date, unchanged=unchanged, cookie=self._cookie(asked.credential))
         key = (rendition.etag, unchanged)
         made = self._made.get(key)
         if made is None:
             made = self._made[key] = _whole(rendition, date, unchanged=unchanged)
         return made
+
+    def _cookie(self, credential: str) -> str:
+        return device_cookie(credential, encrypted=self._encrypted)
 
     def _is_known(self, credential: str) -> bool:
         return self._devices is not None and self._devices.recognise(credential) is not None

@@ -20,7 +20,7 @@ from web.errors import error_response
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
-    "form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
+    "manifest-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 )
 
 SECURITY_HEADERS = {

@@ -30,8 +30,10 @@ def add_address(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Asks the running lowmaf for a code and shows it."""
     invitation = ask_daemon(options.address, "POST", DEVICES_PATH, {"kind": "device"})
-    port = urlsplit(options.address).port or 80
-    origins = phone_origins([address for address in own_addresses() if is_listening(address, port)], port)
+    parts = urlsplit(options.address)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    reached = [address for address in own_addresses() if is_listening(address, port)]
+    origins = phone_origins(reached, options.address)
     if origins:
         print(qr_text(pairing_link(origins[0], invitation["link_secret"])))
         print(f"Point the phone's camera at it, or open {' or '.join(origins)} and enter under Setup:")

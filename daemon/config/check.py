@@ -59,7 +59,8 @@ def _summary(config: Config, table: MafTable, *, database_exists: bool) -> Itera
     state = "there already" if database_exists else "new"
     yield "database", f"{config.storage.database} ({state}), {samples}"
     host = f"[{config.web.host}]" if ":" in config.web.host else config.web.host
-    yield "dashboard", f"http://{host}:{config.web.port}" if config.web.port else f"{host}, any free port"
+    scheme = "http" if config.web.tls_certificate is None else "https"
+    yield "dashboard", f"{scheme}://{host}:{config.web.port}" if config.web.port else f"{host}, any free port"
 
 
 def _filters(filters: Filters) -> Iterator[str]:

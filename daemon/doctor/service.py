@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from daemon.config.sections import WebSettings
+from daemon.daemon_client import connection_to
 from daemon.doctor.findings import Finding, good, note, wrong
 from daemon.doctor.port_owner import port_owner
 from daemon.installed import SERVICE
@@ -74,7 +75,8 @@ def port_findings(
         else:
             yield good("dashboard", f"{where} is free")
         return
-    answer = health(_EVERYWHERE.get(web.host, web.host), web.port)
+    scheme = "http" if web.tls_certificate is None else "https"
+    answer = health(_EVERYWHERE.get(web.host, web.host), web.port, scheme)
     if answer is not None:
         status, words = answer
         if status == http.client.OK:
@@ -90,9 +92,9 @@ def port_findings(
     )
 
 
-def health(host: str, port: int) -> tuple[int, str] | None:
+def health(host: str, port: int, scheme: str = "http") -> tuple[int, str] | None:
     """Status and body of ``/healthz``; None where it is no lowmaf that answers."""
-    connection = http.client.HTTPConnection(host, port, timeout=_ANSWER_S)
+    connection = connection_to(scheme, host, port, _ANSWER_S)
     try:
         connection.request("GET", "/healthz")
         response = connection.getresponse()

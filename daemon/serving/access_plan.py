@@ -27,6 +27,7 @@ class AccessPlan:
                 openej_per_min=web.openej_per_min,
                 openej_max_bytes=int(web.openej_max_mb * 1e6),
                 requests_per_s=web.requests_per_s,
+                encrypted=web.tls_certificate is not None,
                 bodies=BodyLimits(
                     json_bytes=int(limits.json_kb * 1e3),
                     table_bytes=int(limits.table_kb * 1e3),

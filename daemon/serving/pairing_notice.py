@@ -23,7 +23,7 @@ def invite_first_device(
     if shelf.devices() or _is_this_machine_only(host):
         return
     invitation = pairing.invite()
-    origins = phone_origins([host] if _is_address(host) else own_addresses(), urlsplit(url).port or 80)
+    origins = phone_origins([host] if _is_address(host) else own_addresses(), url)
     tell_owner(
         f"no phone is paired yet: open {' or '.join(origins) or url} and enter {invitation.code} under "
         f"Setup, within {invitation.valid_s / 60.0:g} min; later: lowmaf pair"
@@ -32,9 +32,13 @@ def invite_first_device(
         tell_owner("\n" + qr_text(pairing_link(origins[0], invitation.link_secret)))
 
 
-def phone_origins(addresses: Sequence[str], port: int) -> list[str]:
-    """What to open on a phone, for each address of this machine."""
-    return [f"http://{f'[{address}]' if ':' in address else address}:{port}" for address in addresses]
+def phone_origins(addresses: Sequence[str], url: str) -> list[str]:
+    """What to open on a phone, for each address of this machine, which itself opens ``url``."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return [
+        f"{parts.scheme}://{f'[{address}]' if ':' in address else address}:{port}" for address in addresses
+    ]
 
 
 def qr_text(link: str) -> str:

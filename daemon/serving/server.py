@@ -22,6 +22,8 @@ from web.event_stream import EventStream
 from web.hot_paths import HotPaths
 
 if TYPE_CHECKING:
+    import ssl
+
     from starlette.applications import Starlette
     from starlette.types import ASGIApp
 
@@ -68,12 +70,12 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def listener_url(listener: socket.socket) -> str:
+def listener_url(listener: socket.socket, scheme: str = "http") -> str:
     """The address to open in a browser on this machine."""
     host, port = listener.getsockname()[:2]
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
         host = "127.0.0.1"
-    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+    return f"{scheme}://[{host}]:{port}/" if ":" in host else f"{scheme}://{host}:{port}/"
 
 
 async def serve(
@@ -111,10 +113,12 @@ async def serve_on(
     limits: WebLimits | None = None,
     listening: Callable[[str], None] | None = None,
     workers: Workers | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> None:
     """Like :func:`serve`, on a socket that is listening already.
 
     ``hot_paths`` is asked before ``app``; ``events`` is the stream of both. ``workers`` share the socket.
+    With ``tls`` it is https, which workers do not speak.
     """
     limits = limits or WebLimits()
     limits = replace(limits, connections=allowed_connections(limits.connections))
@@ -129,9 +133,10 @@ async def serve_on(
         server_header=False,
         backlog=128 if workers is None else ACCEPTED_AT_ONCE,
         h11_max_incomplete_event_size=limits.head_bytes,
+        ssl_context_factory=None if tls is None else lambda _config, _default: tls,
         timeout_graceful_shutdown=GRACE_S,
     )
-    url = listener_url(listener)
+    url = listener_url(listener, "http" if tls is None else "https")
     beside = [asyncio.create_task(connections.watch(), name="connections")]
 
     def ready() -> None:

@@ -6,6 +6,7 @@ import { Connection } from "./connection.js";
 import { setText } from "./dom.js";
 import { duration } from "./format.js";
 import { MOVING } from "./hold.js";
+import { offerInstall } from "./install.js";
 import { headline } from "./panels/link.js";
 import { Router } from "./router.js";
 import { keepAwake } from "./awake.js";
@@ -99,5 +100,6 @@ window.setInterval(() => {
   drawSoon();
 }, 500);
 keepAwake();
+offerInstall();
 draw();
 window.setTimeout(() => router.preload(), PRELOAD_MS);
