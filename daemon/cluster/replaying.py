@@ -89,10 +89,18 @@ def replay_on(
 
 
 @dataclass(frozen=True, slots=True)
-class _Newest:
-    """A batch that was read, on a worker, and how many blocks those of its logs have that count."""
+class _Read:
+    """A batch that was read: its states, and the workers that have them: other tasks go there."""
 
-    read: _States
+    states: _States
+    workers: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class _Newest:
+    """A batch that was read, and how many blocks those of its logs have that count."""
+
+    read: _Read
     blocks: tuple[tuple[tasks.Chosen, int], ...]
 
     @property
@@ -127,36 +135,43 @@ class _ClusterRun:
 
     def _read_in_order(
         self, logs: Sequence[NamedLog]
-    ) -> Iterator[tuple[Sequence[NamedLog], _States, Sequence[tasks.Outcome]]]:
+    ) -> Iterator[tuple[Sequence[NamedLog], _Read, Sequence[tasks.Outcome]]]:
         """Batches with what was read of them, each as soon as all before it are known as well."""
         batches = list(_batches(logs, sum(self._client.nthreads().values())))
-        reads: dict[int, _States] = {}
-        number_of: dict[Future[list[tasks.Outcome]], int] = {}
+        read: dict[_States, int] = {}
         for number, batch in enumerate(batches):
             names = [log.name for log in batch]
-            reads[number] = self._submit(tasks.read_logs, self._kept_job, names, retries=RETRIES)
-            number_of[self._submit(tasks.outcomes, reads[number])] = number
-        known: dict[int, Sequence[tasks.Outcome]] = {}
+            read[self._submit(tasks.read_logs, self._kept_job, names, retries=RETRIES)] = number
+        asked: dict[Future[list[tasks.Outcome]], tuple[int, _Read]] = {}
+        known: dict[int, tuple[_Read, Sequence[tasks.Outcome]]] = {}
         nexts = itertools.count()
         wanted = next(nexts)
-        for future in as_completed(list(number_of), loop=self._client.loop):
-            number = number_of.pop(future)
-            known[number] = _result(future, _words(batches[number]))
+        done = as_completed(list(read), loop=self._client.loop)
+        for future in done:
+            if future in read:
+                number = read.pop(future)
+                there = _Read(future, self._holders(future))
+                outcomes = self._submit_where(there, tasks.outcomes, future)
+                asked[outcomes] = (number, there)
+                done.add(outcomes)
+                continue
+            number, there = asked.pop(future)
+            known[number] = there, _result(future, _words(batches[number]))
             self._show(batches[number])
             while wanted in known:
-                yield batches[wanted], reads.pop(wanted), known.pop(wanted)
+                yield batches[wanted], *known.pop(wanted)
                 wanted = next(nexts)
 
-    def _take(self, batch: Sequence[NamedLog], read: _States, found: Sequence[tasks.Outcome]) -> None:
+    def _take(self, batch: Sequence[NamedLog], read: _Read, found: Sequence[tasks.Outcome]) -> None:
         """The next batch in the order of the logs."""
         chosen = self._order.take([shown_name(log.name) for log in batch], found)
         if not chosen:
             return
-        self._leaves.append(self._submit(tasks.exact_sums, read, chosen, priority=SOON))
+        self._leaves.append(self._submit_where(read, tasks.exact_sums, read.states, chosen))
         if self._job.estimator != "curve":
             return
-        self._followed = self._submit(
-            tasks.follow, self._kept_job, self._followed, read, chosen, priority=SOON
+        self._followed = self._submit_where(
+            read, tasks.follow, self._kept_job, self._followed, read.states, chosen
         )
         self._newest.append(_Newest(read, tuple((each, found[each.index].blocks) for each in chosen)))
         while sum(one.size for one in self._newest) - self._newest[0].size >= KEPT_BLOCKS:
@@ -203,9 +218,9 @@ class _ClusterRun:
                 if missing > 0:
                     needed.append(each)
                     missing -= blocks
-            for drive, numbers, packed in _result(
-                self._submit(tasks.blocks_of, newest.read, needed), "merging"
-            ):
+            read = newest.read
+            kept = _result(self._submit_where(read, tasks.blocks_of, read.states, needed), "merging")
+            for drive, numbers, packed in kept:
                 for number, block in zip(numbers, blocks_from_bytes(packed), strict=True):
                     sums.add(BlockKey(drive, number), block)
         return sums
@@ -215,6 +230,15 @@ class _ClusterRun:
         self._progress.show(batch[-1].name, size, size)
         for _ in batch:
             self._progress.next_log()
+
+    def _holders(self, future: _States) -> Sequence[str]:
+        """Workers that have a result; none where there is no result."""
+        return [worker for workers in self._client.who_has([future]).values() for worker in workers]
+
+    def _submit_where(self, read: _Read, task: Callable[..., object], *arguments: object) -> Future[Any]:
+        """A task that runs where the states of a batch are, or anywhere once that worker is lost."""
+        where = {"workers": list(read.workers), "allow_other_workers": True} if read.workers else {}
+        return self._submit(task, *arguments, priority=SOON, **where)
 
     def _submit(self, task: Callable[..., object], *arguments: object, **options: Any) -> Future[Any]:
         return self._client.submit(task, *arguments, pure=False, **options)
