@@ -82,8 +82,8 @@ install_program() {
 	done
 	"$@" --no-deps --no-build-isolation "$work"
 	mkdir -p "$new/share/doc"
-	cp "$source/README.md" "$source/LICENSE" "$source/NOTICES.md" "$source/CHANGELOG.md" "$source/SECURITY.md" \
-		"$new/share/doc"
+	cp -R "$source/README.md" "$source/LICENSE" "$source/NOTICES.md" "$source/CHANGELOG.md" "$source/SECURITY.md" \
+		"$source/docs" "$new/share/doc"
 	# Scripts name the interpreter by the folder it was made in.
 	grep -rlIF "$new" "$new/bin" "$new/pyvenv.cfg" | while read -r script; do
 		sed -i "s|$new|$home|g" "$script"

@@ -158,7 +158,7 @@ def last_line(text: str) -> str:
 def put_checkout(project: Path, root: Path) -> None:
     """The checkout as ``/src`` and its locked packages as ``/wheels`` below ``root``: it has no network."""
     source = root / "src"
-    for room in ("daemon", "drivers", "lowmaf", "web", "systemd"):
+    for room in ("daemon", "drivers", "lowmaf", "web", "systemd", "docs"):
         shutil.copytree(project / room, source / room, ignore=shutil.ignore_patterns("__pycache__"))
     for name in (
         "Makefile", "pyproject.toml", "requirements.lock", "config.example.toml",

@@ -28,7 +28,7 @@ FILES = ("stock.csv", "drive.csv", "car.dbc", "logger.xml")
 """What the snippets name; the test has them."""
 STANDS_FOR = {"ID": "1", "SHELL": "bash"}
 """Words in capitals that are no text, and one of what they stand for."""
-LANGUAGES = {"toml", "sh", "csv", "text", "sql", "", "ini", "json"}
+LANGUAGES = {"toml", "sh", "python", "csv", "text", "sql", "", "ini", "json"}
 
 PROJECT = Path(__file__).resolve().parents[1]
 PAGES = sorted(path.relative_to(PROJECT).as_posix() for path in (PROJECT / "docs").rglob("*.md"))
@@ -191,6 +191,11 @@ def test_shell_lines_are_whole() -> None:
     for page, content in blocks("sh"):
         done = subprocess.run(["bash", "-n"], input=content, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"{page}: {done.stderr}"
+
+
+def test_programs_can_be_read() -> None:
+    for page, content in blocks("python"):
+        compile(content, page, "exec")
 
 
 def test_routes_that_are_named_are_there() -> None:
