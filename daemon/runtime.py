@@ -126,10 +126,11 @@ async def _run(plan: Plan) -> None:
             commit_interval_s=plan.commit_interval_s,
             min_free_bytes=plan.min_free_bytes,
             retention=plan.retention,
+            reading_will_do=True,
         ) as store:
+            table = await store.put_configured_table(plan.table)
             for notice in store.notices:
                 logger.warning("%s", notice.message)
-            table = await store.put_configured_table(plan.table)
             logger.info("database %s, MAF table %s (revision %d)", plan.database, table.name, table.revision)
             log = await ReplayedLog.of(plan.replayed)
             make_driver = plan.make_driver if log is None else await log.once(store, plan.make_driver)

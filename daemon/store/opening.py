@@ -35,6 +35,10 @@ _DAMAGE_CODES = frozenset(
 _DISK_FULL_CODES = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE})
 
 
+class ReadOnlyError(StoreError):
+    """The disk takes no writes, such as one that Linux left read-only after a power cut."""
+
+
 class _DamagedError(Exception):
     """The file was ours and is not whole."""
 
@@ -98,7 +102,9 @@ def check_place(path: Path) -> bool:
         if not path.parent.is_dir():
             raise StoreError(f"{path}: there is no folder {path.parent}; make it or name another database")
         if not os.access(path.parent, os.W_OK | os.X_OK):
-            raise StoreError(f"{path}: the folder {path.parent} is not writable")
+            read_only = os.statvfs(path.parent).f_flag & os.ST_RDONLY
+            kind = ReadOnlyError if read_only else StoreError
+            raise kind(f"{path}: the folder {path.parent} is not writable")
         if path.exists() and not path.is_file():
             raise StoreError(f"{path}: not a file")
         with path.open("rb") as file:
@@ -112,6 +118,19 @@ def check_place(path: Path) -> bool:
         raise StoreError(f"{path}: not a SQLite database; name another file")
     if start and not ours and not _is_unused(start):
         raise StoreError(f"{path}: not a database of lowmaf (it is another program's); name another file")
+    return ours
+
+
+def check_writable(path: Path) -> bool:
+    """As :func:`check_place`, and the file may be written if it is there.
+
+    Raises:
+        ReadOnlyError: it may only be read.
+        StoreError: as :func:`check_place`.
+    """
+    ours = check_place(path)
+    if path.exists() and not os.access(path, os.W_OK):
+        raise ReadOnlyError(f"{path}: the file may only be read")
     return ours
 
 
@@ -132,6 +151,7 @@ def prepare(path: Path) -> tuple[DatabaseLock, tuple[StoreNotice, ...]]:
     be recovered; the notices say so. Sessions that were left open are marked.
 
     Raises:
+        ReadOnlyError: the disk is mounted read-only, or the file may only be read.
         StoreError: not writable, no such folder, somebody else's file, made by a newer lowmaf, in use;
             or this Python's SQLite is too old.
     """
@@ -139,7 +159,7 @@ def prepare(path: Path) -> tuple[DatabaseLock, tuple[StoreNotice, ...]]:
         needed = ".".join(map(str, OLDEST_SQLITE))
         raise StoreError(f"SQLite {needed} or newer is needed; this Python has {sqlite3.sqlite_version}")
     path = path.resolve()
-    ours, locked_before = check_place(path), lock_path(path).exists()
+    ours, locked_before = check_writable(path), lock_path(path).exists()
     lock = DatabaseLock(path)
     try:
         try:
@@ -167,6 +187,19 @@ def _made_whole(path: Path, *, ours: bool) -> StoreNotice | None:
         except _DamagedError as again:
             raise StoreError(f"{path}: what was recovered was damaged at once: {again}") from None
     return notice
+
+
+def verify(path: Path, connection: sqlite3.Connection) -> int:
+    """Schema version of a whole database of ours; 0 of an empty one. Changes nothing.
+
+    Raises:
+        StoreError: damaged, another program's, or made by a newer lowmaf.
+        sqlite3.Error: it cannot be read.
+    """
+    try:
+        return _version(path, connection)
+    except _DamagedError as damage:
+        raise StoreError(f"{path}: damaged ({damage})") from None
 
 
 def stored_text(stored: bytes) -> str:

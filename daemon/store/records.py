@@ -15,6 +15,10 @@ class StoreError(WorkError):
     """The database cannot be used; the message is one line that says which file, why, and what to do."""
 
 
+class RestartNeededError(WorkError):
+    """The database could not be read at the start and can be now: only a restart brings the two together."""
+
+
 class DatabaseInUseError(StoreError):
     """Another lowmaf has the database. ``address`` is where it answers, None where it does not say."""
 

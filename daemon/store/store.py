@@ -10,88 +10,50 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
 import aiosqlite
 
-from daemon.store.opening import error_words, prepare, stored_text
-from daemon.store.reader import StoreReader
-from daemon.store.records import SessionStart, StoreError, StoreNotice
-from daemon.store.reserve import keep_reserve
+from daemon.store.connections import Database, ReadDatabase, open_to_read, open_to_write
+from daemon.store.opening import ReadOnlyError, check_writable
+from daemon.store.records import RestartNeededError, SessionStart, StoreError, StoreNotice
 from daemon.store.retention import KEEP_ALL, Retention
 from daemon.store.rows import (
     CHUNKS_PER_SESSION,
-    SESSION_COLUMNS,
-    boot_row,
-    minute_row,
-    sealed,
     sealed_table,
-    session_row,
     table_row,
     table_text,
     unsealed,
 )
 from daemon.store.snapshots import SnapshotTaker
+from daemon.store.store_queue import PUT_FACT, StoreQueue
 from daemon.store.writer import StoreWriter
-from daemon.wall_clock import BootClock, ClockReading, read_clock
-from lowmaf.cells import BlockKey
+from daemon.wall_clock import ClockReading, read_clock
 from lowmaf.maf_table import MafTable
-from lowmaf.samples import SampleBatch
 
-_BUSY_S = 5.0
-_PRAGMAS = (
-    "PRAGMA synchronous = FULL",
-    "PRAGMA wal_autocheckpoint = 256",
-    "PRAGMA cache_size = -512",  # KiB; the page cache of the system is as good
-    "PRAGMA trusted_schema = OFF",
-    "PRAGMA foreign_keys = ON",
-)
-_KEPT_LINK_EVENTS = 2000
-_INSERT_LINK_EVENT = (
-    "INSERT INTO link_events (boot_id, monotonic_s, driver, state, words) VALUES (?, ?, ?, ?, ?)"
-)
-_DROP_OLD_LINK_EVENTS = "DELETE FROM link_events WHERE id <= (SELECT max(id) FROM link_events) - ?"
-_PUT_BOOT = """
-INSERT INTO boots VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET
-    wall_minus_monotonic_s = excluded.wall_minus_monotonic_s, clock = excluded.clock, crc32 = excluded.crc32
-WHERE boots.clock = 'unsynced'
-"""
-_PUT_FACT = "INSERT OR REPLACE INTO meta VALUES (?, ?)"
 _TABLE_LOST = StoreNotice(
     "maf_table_lost",
     "Which MAF table is in the ECU was lost with what the disk has damaged: the one that the configuration "
     "names is taken for it. If another was flashed since, say so under Flash before you use a proposal.",
 )
-_INSERT_SESSION = (
-    f"INSERT INTO sessions ({', '.join(SESSION_COLUMNS)}, crc32, closed_how) "  # noqa: S608 - our own names
-    f"VALUES ({'?, ' * len(SESSION_COLUMNS)} ?, 'open')"
-)
 
 
-class Store(StoreReader):
-    """One database file. Made by :meth:`open`; all methods are called on the event loop.
+class Store(StoreQueue):
+    """One database file. Made by :meth:`open`; all methods are called on the event loop."""
 
-    The ``write_...`` methods never wait.
-    """
-
-    def __init__(
-        self, path: Path, reading: aiosqlite.Connection, writer: StoreWriter, snapshots: SnapshotTaker
-    ) -> None:
+    def __init__(self, path: Path, reading: aiosqlite.Connection) -> None:
         """Use :meth:`open`."""
         super().__init__(path, reading)
-        self.snapshots = snapshots
-        self._writer = writer
         self._opening_notices: tuple[StoreNotice, ...] = ()
-        self.announce: Callable[[str], None] = _nobody_asks
-        """Says where the program that has the database answers, for those who find it in use."""
+        self._announce: Callable[[str], None] = _nobody_asks
+        self._address = ""
+        self._reads = asyncio.Lock()
         self._closing = AsyncExitStack()
-        self._table: MafTable | None = None
         self._last_table_revision = 0
-        self._last_session = 0
-        self._begun: set[int] = set()
 
     @classmethod
     async def open(
@@ -101,40 +63,49 @@ class Store(StoreReader):
         commit_interval_s: float = 2.0,
         min_free_bytes: float = 0.0,
         retention: Retention = KEEP_ALL,
+        reading_will_do: bool = False,
     ) -> Self:
         """Opens the database, or makes it.
 
         A damaged file is set aside, and a new one made of what can be recovered (see :attr:`notices`).
         Samples are kept only while ``min_free_bytes`` are free on the disk, and as long as ``retention``
-        says.
+        says. Where ``reading_will_do``, a disk that takes no writes is read, what is written waits until it
+        takes them, and a notice says so.
 
         Raises:
+            ReadOnlyError: the disk takes no writes.
             StoreError: not writable, no such folder, not ours, made by a newer lowmaf, or in use.
         """
-        lock, notices = await asyncio.to_thread(prepare, path)
-        path = lock.database
         async with AsyncExitStack() as opened:
-            opened.callback(lock.release)
-            if min_free_bytes > 0.0:
-                await asyncio.to_thread(keep_reserve, path)
+            kept = await opened.enter_async_context(AsyncExitStack())  # closed last, whenever it is opened
+            read_only = await opened.enter_async_context(AsyncExitStack())
+            open_to_write_now = partial(open_to_write, path, min_free_bytes=min_free_bytes, until=kept)
+            database: Database | ReadDatabase
             try:
-                reading, writing = [await _connect(path, opened) for _ in range(2)]
-                await reading.execute("PRAGMA query_only = ON")
-            except sqlite3.Error as error:
-                raise StoreError(f"{path}: {error_words(error)}") from None
+                database = await open_to_write_now()
+            except ReadOnlyError:
+                if not reading_will_do:
+                    raise
+                database = await open_to_read(path, until=read_only)
+            store = cls(database.path, database.reading)
             writer = StoreWriter(
-                writing,
-                path,
+                database.writing if isinstance(database, Database) else None,
+                database.path,
+                open_anew=partial(store._write_at_last, database, read_only, open_to_write_now),
                 commit_interval_s=commit_interval_s,
                 min_free_bytes=min_free_bytes,
                 retention=retention,
             )
             opened.push_async_callback(writer.close)
-            snapshots = SnapshotTaker(path, min_free_bytes=min_free_bytes, committed=writer.flush)
+            snapshots = SnapshotTaker(database.path, min_free_bytes=min_free_bytes, committed=writer.flush)
             opened.push_async_callback(snapshots.close)
-            store = cls(path, reading, writer, snapshots)
-            store._opening_notices = notices
-            store.announce = lock.announce
+            store._writer, store.snapshots = writer, snapshots
+            if isinstance(database, Database):
+                store._opening_notices, store._announce = database.notices, database.announce
+            else:
+                await store._try_flush()  # so that it is said from the start why nothing is kept
+                if database.unread is not None:
+                    store._opening_notices = (_not_read(database.unread),)
             store._table = await store.newest_table()
             store._last_table_revision = await store.last_table_revision()
             store._last_session = await store.last_session()
@@ -154,97 +125,6 @@ class Store(StoreReader):
 
     async def __aexit__(self, *_: object) -> None:
         await self.close()
-
-    # ---- writing without waiting
-
-    def write_samples(self, session: int, batch: SampleBatch) -> None:
-        """Keeps samples of a session that was begun here.
-
-        More than :data:`daemon.store.buffer.MAX_PENDING_SAMPLES` do not wait: the oldest are dropped and
-        counted. Who is faster than the disk, such as a replayed log, awaits :meth:`flush` between batches.
-        """
-        self._refuse_not_begun(session)
-        if len(batch):
-            self._writer.pending.add_samples(session, batch)
-
-    def write_blocks(self, session: int, blocks: Mapping[int, bytes]) -> None:
-        """Keeps the state of blocks of cells; the newest of each block replaces what was kept."""
-        self._refuse_unknown(session)
-        self._writer.pending.blocks.update({(session, block): state for block, state in blocks.items()})
-
-    def write_counts(self, session: int, counts: Mapping[str, int]) -> None:
-        """Keeps how many samples of the session got each verdict (by label), ``accepted`` included."""
-        self._refuse_unknown(session)
-        self._writer.pending.counts[session] = dict(counts)
-
-    def write_minutes(self, session: int, minutes: Mapping[int, Mapping[str, int]]) -> None:
-        """Keeps what became of the samples of whole minutes of the session, by verdict label."""
-        self._refuse_unknown(session)
-        for minute, counts in minutes.items():
-            self.write(
-                "INSERT OR REPLACE INTO verdict_minutes VALUES (?, ?, ?, ?)",
-                *minute_row(session, minute, counts),
-            )
-
-    def write_link(self, driver: str, state: str, words: str, clock: ClockReading | None = None) -> None:
-        """Keeps a change of the connection's state, at ``clock`` or now; the oldest ones are dropped."""
-        at = clock or read_clock()
-        self.write(_INSERT_LINK_EVENT, at.boot_id, at.monotonic_s, driver, state, words)
-        self.write(_DROP_OLD_LINK_EVENTS, _KEPT_LINK_EVENTS)
-
-    def write_boot_clock(self, boot: BootClock) -> None:
-        """Keeps what was found out about the wall clock of a boot; what the network said stays."""
-        self.write(_PUT_BOOT, *boot_row(boot))
-
-    def write_session_start(self, start: SessionStart, clock: ClockReading | None = None) -> int:
-        """Begins a drive or log, at ``clock`` or now, and returns its number."""
-        self._last_session += 1
-        session = self._last_session
-        self._begun.add(session)
-        self.write(_INSERT_SESSION, *session_row(session, start, clock or read_clock()))
-        return session
-
-    def write_session_end(
-        self, session: int, clock: ClockReading | None = None, *, quiet_s: float = 0.0, taught: bool = True
-    ) -> None:
-        """Ends a session that was begun here: ``quiet_s``, the time without a sample, before now.
-
-        One that ``taught`` nothing yet is no reason for a snapshot.
-        """
-        self._refuse_not_begun(session)
-        self._begun.remove(session)
-        self.write(
-            "UPDATE sessions SET closed_how = 'closed', ended_monotonic_s = ? WHERE id = ?",
-            (clock or read_clock()).monotonic_s - quiet_s,
-            session,
-        )
-        if taught:
-            self.snapshots.want()
-
-    def write_session_removal(self, session: int) -> None:
-        """Deletes a session with its samples, cells and counts. What waits of it must have been flushed."""
-        first = session * CHUNKS_PER_SESSION
-        self.write("DELETE FROM sample_chunks WHERE id >= ? AND id < ?", first, first + CHUNKS_PER_SESSION)
-        self.write("DELETE FROM sessions WHERE id = ?", session)
-        self._begun.discard(session)
-
-    def write(self, sql: str, *parameters: Any) -> None:
-        """Adds a statement to the next commit, which is one transaction of all that waits."""
-        self._writer.pending.statements.append((sql, parameters))
-
-    def write_locks(self, cells: frozenset[int]) -> None:
-        """Keeps which cells (indices) of the current MAF table are locked; replaces what was kept."""
-        if self._table is None:
-            raise ValueError("there is no MAF table yet")
-        revision = self._table.revision
-        self.write("DELETE FROM cell_locks WHERE maf_table_revision = ?", revision)
-        for cell in sorted(cells):
-            self.write("INSERT INTO cell_locks VALUES (?, ?)", revision, cell)
-        self._write_sealed("locks", {"revision": revision, "cells": sorted(cells)})
-
-    def write_epoch(self, epoch: int, start: BlockKey) -> None:
-        """Keeps that a new epoch of learning began: of what was learned, blocks from ``start`` on count."""
-        self._write_sealed("epoch", {"epoch": epoch, "session": start.drive, "block": start.block})
 
     # ---- writing at once: where that fails a notice says so and it is tried again
 
@@ -286,7 +166,7 @@ class Store(StoreReader):
         self.write("INSERT INTO maf_tables VALUES (?, ?, ?, ?, ?, ?)", *table_row(current, wall_s))
         volts_and_flow = table_text(current)
         self.write(
-            _PUT_FACT, "maf_table", sealed_table(current.revision, current.name, *volts_and_flow, wall_s)
+            PUT_FACT, "maf_table", sealed_table(current.revision, current.name, *volts_and_flow, wall_s)
         )
         await self._try_flush()
         return current
@@ -328,6 +208,11 @@ class Store(StoreReader):
         """Number of the newest session, whoever began it; 0 before the first."""
         return self._last_session
 
+    def announce(self, address: str) -> None:
+        """Says where the program that has the database answers, for those who find it in use."""
+        self._address = address
+        self._announce(address)
+
     async def watch(self) -> None:
         """Returns when the store was closed; raises what stopped its writer otherwise."""
         await self._writer.watch()
@@ -364,6 +249,38 @@ class Store(StoreReader):
 
     # ---- inside
 
+    async def _read(self, sql: str, *parameters: Any) -> list[sqlite3.Row]:
+        async with self._reads:
+            return await super()._read(sql, *parameters)
+
+    async def _write_at_last(
+        self,
+        before: Database | ReadDatabase,
+        read_only: AsyncExitStack,
+        open_now: Callable[[], Awaitable[Database]],
+    ) -> aiosqlite.Connection:
+        """Opens a database that could only be read so far, to write to it.
+
+        Raises:
+            StoreError: not yet.
+            RestartNeededError: it could not be read, and may hold what contradicts that which waits.
+        """
+        await asyncio.to_thread(check_writable, self.path)
+        async with self._reads:
+            await read_only.aclose()  # while SQLite has a file open to be read only, it cannot be written
+            try:
+                database = await open_now()
+            except StoreError:
+                self._connection = (await open_to_read(self.path, until=read_only)).reading
+                raise
+            self._connection = database.reading
+        if isinstance(before, ReadDatabase) and before.unread is not None:
+            raise RestartNeededError(f"{self.path}: can be written now, and is read by a restart")
+        self._opening_notices += database.notices
+        self._announce = database.announce
+        self._announce(self._address)
+        return database.writing
+
     async def _was_configured(self, volts: str, flow: str | None) -> bool:
         """Whether a table was the configured one last time; where that is not known, whether it is kept."""
         text = await self.remembered("configured_table")
@@ -372,30 +289,9 @@ class Store(StoreReader):
             return noted == {"maf_v": volts, "flow_gs": flow}
         return (volts, flow) in [table_text(kept) for kept in await self.tables()]
 
-    def _write_sealed(self, key: str, values: Mapping[str, Any]) -> None:
-        self.write(_PUT_FACT, key, sealed(values))
-
     async def _try_flush(self) -> None:
         with suppress(StoreError):
             await self._writer.flush()
-
-    def _refuse_not_begun(self, session: int) -> None:
-        if session not in self._begun:
-            raise ValueError(f"session {session} was not begun here, or has ended")
-
-    def _refuse_unknown(self, session: int) -> None:
-        if not 1 <= session <= self._last_session:
-            raise ValueError(f"there is no session {session}")
-
-
-async def _connect(path: Path, opened: AsyncExitStack) -> aiosqlite.Connection:
-    connection = await aiosqlite.connect(path, timeout=_BUSY_S, isolation_level=None)
-    opened.push_async_callback(connection.close)
-    connection.row_factory = sqlite3.Row
-    connection.text_factory = stored_text
-    for pragma in _PRAGMAS:
-        await connection.execute(pragma)
-    return connection
 
 
 def _size(path: Path, suffix: str) -> int:
@@ -403,6 +299,14 @@ def _size(path: Path, suffix: str) -> int:
         return path.with_name(path.name + suffix).stat().st_size
     except OSError:
         return 0
+
+
+def _not_read(why: str) -> StoreNotice:
+    return StoreNotice(
+        "not_read",
+        f"What was learned in earlier drives cannot be read now ({why}): the table begins with nothing. "
+        "lowmaf starts anew with all of it once the disk takes writes.",
+    )
 
 
 def _nobody_asks(_: str) -> None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import shutil
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import aiosqlite
@@ -22,6 +25,9 @@ STUCK_S = 10.0
 """A commit that takes longer hangs: a card's worst pauses are shorter."""
 SAMPLES_RETRY_S = 30.0
 """After a full disk refused samples, cells alone are written for this long before samples are tried again."""
+
+OPEN_RETRY_S = 5.0
+"""A disk that takes no writes is asked again this often."""
 
 _IO_ACCOUNT = Path("/proc/self/io")
 
@@ -49,13 +55,16 @@ class StoreWriter:
 
     def __init__(
         self,
-        connection: aiosqlite.Connection,
+        connection: aiosqlite.Connection | None,
         path: Path,
         *,
+        open_anew: Callable[[], Awaitable[aiosqlite.Connection]],
         commit_interval_s: float,
         min_free_bytes: float,
         retention: Retention,
     ) -> None:
+        """Where the disk takes no writes yet there is no connection: ``open_anew`` is asked for one now and
+        then, and raises StoreError until there is. What is written waits meanwhile."""
         self.pending = PendingWrites()
         self.before_commit: Callable[[], None] = _nothing
         self.commits = 0
@@ -65,6 +74,8 @@ class StoreWriter:
         self.old_samples = SampleDropper(retention)
         self._notices: dict[str, StoreNotice] = {}
         self._connection = connection
+        self._open_anew = open_anew
+        self._opened_s = -math.inf
         self._path = path
         self._commit_interval_s = commit_interval_s
         self._min_free_bytes = min_free_bytes
@@ -152,6 +163,8 @@ class StoreWriter:
         """Commits what waits; returns in words why something still waits, None if nothing does."""
         self.before_commit()
         now_s = time.monotonic()
+        if self._connection is None and (words := await self._try_to_open(now_s)) is not None:
+            return words
         with_samples = self._has_room() and (everything or now_s >= self._samples_retry_s)
         held_back = bool(self.pending.samples) and not with_samples
         error = await self._try_commit(with_samples=with_samples)
@@ -161,6 +174,23 @@ class StoreWriter:
         if error is not None:
             return error_words(error)
         return "; ".join(notice.message for notice in self.notices) if held_back else None
+
+    async def _try_to_open(self, now_s: float) -> str | None:
+        """Asks for a connection where it is time to; returns in words why there is none."""
+        if now_s - self._opened_s >= OPEN_RETRY_S:
+            self._opened_s = now_s
+            try:
+                self._connection = await self._open_anew()
+            except StoreError as error:
+                self._note(
+                    "read_only",
+                    f"Nothing is kept: {error}. The table goes on from what was learned before; it is tried "
+                    "again, and what waits is kept then.",
+                )
+            else:
+                self._notices.pop("read_only", None)
+                return None
+        return self._notices["read_only"].message
 
     async def _try_commit(self, *, with_samples: bool) -> sqlite3.DatabaseError | None:
         """Commits, and keeps the notices true. Returns a failure of the disk; one of ours is raised."""
@@ -189,29 +219,36 @@ class StoreWriter:
             return
         started_s = time.monotonic()
         next_chunk = dict(self.next_chunk)
+        connection = self._connection
+        assert connection is not None
         try:
             rows = await asyncio.to_thread(rows_of, taken, next_chunk)
-            await self._transaction(taken, rows)
+            await self._transaction(connection, taken, rows)
         except BaseException:
             self.pending.put_back(taken)
-            if self._connection.in_transaction:
+            if connection.in_transaction:
                 with suppress(sqlite3.DatabaseError):
-                    await self._connection.execute("ROLLBACK")
+                    await connection.execute("ROLLBACK")
             raise
         self.next_chunk = next_chunk
         self.commits += 1
         self.last_commit_s = time.monotonic() - started_s
         self.written_bytes = await asyncio.to_thread(_written_bytes)
 
-    async def _transaction(self, taken: PendingWrites, rows: Rows) -> None:
-        execute, executemany = self._connection.execute, self._connection.executemany
+    async def _transaction(self, connection: aiosqlite.Connection, taken: PendingWrites, rows: Rows) -> None:
+        execute, executemany = connection.execute, connection.executemany
         await execute("BEGIN IMMEDIATE")
-        for sql, parameters in taken.statements:
-            await execute(sql, parameters)
-        await executemany(_INSERT_CHUNK, rows.chunks)
-        await executemany(_PUT_BLOCK, rows.blocks)
-        await executemany(_PUT_COUNTS, rows.counts)
-        await self.old_samples.drop(self._connection)
+        for sql, statements in groupby(taken.statements, key=itemgetter(0)):
+            several = [parameters for _, parameters in statements]
+            await (executemany(sql, several) if len(several) > 1 else execute(sql, several[0]))
+        for sql, several in (
+            (_INSERT_CHUNK, rows.chunks),
+            (_PUT_BLOCK, rows.blocks),
+            (_PUT_COUNTS, rows.counts),
+        ):
+            if several:  # each way to the connection's thread and back costs as much as a row
+                await executemany(sql, several)
+        await self.old_samples.drop(connection)
         await execute("COMMIT")
 
     def _has_room(self) -> bool:
