@@ -15,6 +15,7 @@ from daemon.serving.turns import AT_ONCE, Turns
 from web.app import create_app
 
 STATUS = b"GET /api/v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n"
+LAST = STATUS[:-2] + b"Connection: close\r\n\r\n"
 CROWD = 60
 
 
@@ -74,7 +75,9 @@ def counted_app() -> tuple[FastAPI, list[int]]:
     return app, counts
 
 
-async def test_a_crowd_leaves_other_work_its_turns_and_all_are_answered() -> None:
+@pytest.mark.parametrize("at_once", [1, 8])
+async def test_a_crowd_leaves_other_work_its_turns_and_all_are_answered(at_once: int) -> None:
+    """Also where everybody sends several requests without waiting for answers."""
     app, counts = counted_app()
     met: list[int] = []
 
@@ -88,13 +91,13 @@ async def test_a_crowd_leaves_other_work_its_turns_and_all_are_answered() -> Non
         opened = [await asyncio.open_connection("127.0.0.1", port) for _ in range(CROWD)]
         working = asyncio.create_task(other_work())
         for _, writer in opened:
-            writer.write(STATUS)
+            writer.write(STATUS * (at_once - 1) + LAST)
         for reader, writer in opened:
-            assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+            assert (await reader.read()).count(b"HTTP/1.1 200 OK\r\n") == at_once
             writer.close()
         working.cancel()
     steps = [later - earlier for earlier, later in itertools.pairwise(met)]
-    assert counts[0] == CROWD
+    assert counts[0] == CROWD * at_once
     assert max(steps) <= 2 * AT_ONCE, "a turn may see those that began in the one before, and in itself"
 
 

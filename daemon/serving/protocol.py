@@ -8,6 +8,7 @@ only while it works on a request, so that thousands of idle ones cost little.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, cast
 
 import h11
@@ -85,7 +86,7 @@ class FrontProtocol(asyncio.Protocol):
         inner = self._inner
         if inner is not None:
             inner.data_received(data)
-            self._settle(inner)
+            self.settle(inner)
         elif self._listener is not None:
             return  # whoever listens to the stream has nothing more to ask
         elif self._refusal is not None:
@@ -94,7 +95,7 @@ class FrontProtocol(asyncio.Protocol):
             self._hold(self._held + data)
         elif self._blocked or len(data) > self._most_of_head or not self._answered_at_once(data):
             self._hold(data)
-            self._connections.turns.take(self._begin)
+            self.take_turn(self._begin)
 
     def eof_received(self) -> None:
         if self._inner is not None:
@@ -148,9 +149,13 @@ class FrontProtocol(asyncio.Protocol):
         else:
             self._refuse(refusal)
 
+    def take_turn(self, begin: Callable[[], None]) -> None:
+        """Calls ``begin`` when it is the turn of one more request."""
+        self._connections.turns.take(begin)
+
     def ready(self, inner: _Requests) -> None:
         """A request was answered, or the client has taken what was sent."""
-        if self._blocked or not inner.is_between_requests():
+        if self._blocked or inner.waits or not inner.is_between_requests():
             return
         if inner.has_part_of_a_head():
             self._connections.has_begun_a_head(self)
@@ -194,7 +199,7 @@ class FrontProtocol(asyncio.Protocol):
             self.transport.resume_reading()
         self._inner = inner = self._new_inner()
         inner.data_received(data)
-        self._settle(inner)
+        self.settle(inner)
 
     def _new_inner(self) -> _Requests:
         inner = _Requests(self._config, self._server_state, self._app_state, self)
@@ -203,7 +208,7 @@ class FrontProtocol(asyncio.Protocol):
             inner.pause_writing()
         return inner
 
-    def _settle(self, inner: _Requests) -> None:
+    def settle(self, inner: _Requests) -> None:
         """Keeps the deadline of a head that has not arrived whole."""
         if inner is self._inner:
             if inner.is_between_requests() or inner.refused:
@@ -230,15 +235,38 @@ class _Requests(CheckedHeadProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, front.refuse_request)
         self._front = front
+        self._answered = False
+        self.waits = False
+        """Whether the next request is there, and waits for its turn."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self.connections.discard(self)  # the front stands for both
 
     def on_response_complete(self) -> None:
+        self._answered = True
         super().on_response_complete()
+        self._answered = False
         self._unset_keepalive_if_required()  # idle connections are closed by :class:`Connections`
         self._front.ready(self)
+
+    def handle_events(self) -> None:
+        """Looks at what has come. What a client sent behind the request that was just answered is no more
+        urgent than what others send."""
+        if self.waits:
+            self.flow.pause_reading()
+        elif self._answered and self.has_part_of_a_head():
+            self.waits = True
+            self._front.take_turn(self._go_on)
+        else:
+            super().handle_events()
+
+    def _go_on(self) -> None:
+        self.waits = False
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+            super().handle_events()
+            self._front.settle(self)
 
     def has_part_of_a_head(self) -> bool:
         """Whether the next request has begun to arrive."""
