@@ -16,6 +16,8 @@ import numpy as np
 from lowmaf.samples import Floats
 
 _DOUBLE = 0xCB
+_AT_ONCE = 2048
+"""So many records packed still lie in the processor's cache, and their number in a header of 3 bytes."""
 _ENCODER = msgspec.msgpack.Encoder()
 
 
@@ -41,22 +43,21 @@ class PackedRecords:
 
     def columns(self, records: Sequence[Any]) -> Floats | None:
         """One row per field, shape (fields, records); None where a value is no number."""
-        packed = _ENCODER.encode(records)
-        header = _array_header(len(records))
-        if len(packed) != header + self._record.itemsize * len(records):
-            return None
-        table = np.frombuffer(packed, self._record, offset=header)
-        codes = np.frombuffer(packed, np.uint8, offset=header).reshape(len(records), self._record.itemsize)
-        if (codes[:, self._tags] != _DOUBLE).any():
-            return None
         columns = np.empty((len(self._names), len(records)))
-        for column, name in zip(columns, self._names, strict=True):
-            column[:] = table[name]
+        for begin in range(0, len(records), _AT_ONCE):
+            if not self._fill(columns[:, begin : begin + _AT_ONCE], records[begin : begin + _AT_ONCE]):
+                return None
         return columns
 
-
-def _array_header(count: int) -> int:
-    """Bytes that MessagePack puts before the elements of an array."""
-    if count < 16:
-        return 1
-    return 3 if count < 1 << 16 else 5
+    def _fill(self, columns: Floats, records: Sequence[Any]) -> bool:
+        packed = _ENCODER.encode(records)
+        header = 1 if len(records) < 16 else 3  # of an array
+        if len(packed) != header + self._record.itemsize * len(records):
+            return False
+        codes = np.frombuffer(packed, np.uint8, offset=header).reshape(len(records), self._record.itemsize)
+        if (codes[:, self._tags] != _DOUBLE).any():
+            return False
+        table = np.frombuffer(packed, self._record, offset=header)
+        for column, name in zip(columns, self._names, strict=True):
+            column[:] = table[name]
+        return True
