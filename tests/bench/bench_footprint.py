@@ -190,10 +190,11 @@ def best(starts: list[tuple[float, float]]) -> tuple[float, float]:
 
 def round_on(folder: Path, name: str, source: dict[str, object]) -> None:
     """One round: both are started, the page is opened, and they run beside one another."""
-    compiled, configuration = folder / "compiled", str(configured(folder, name, source))
+    compiled = folder / "compiled"
     bare_starts, starts = [], []
     for number in range(STARTS + 1):
-        with Running(compiled, str(BARE), str(folder / f"{name}-{number}.sqlite3")) as bare:
+        configuration = str(configured(folder, f"{name}-{number}", source))
+        with Running(compiled, str(BARE), str(folder / f"{name}-{number}-bare.sqlite3")) as bare:
             bare_starts.append((bare.first_snapshot_s(), bare.cpu_s()))
             with Running(compiled, "-m", "daemon", "run", "--config", configuration) as daemon:
                 starts.append((daemon.first_snapshot_s(), daemon.cpu_s()))
