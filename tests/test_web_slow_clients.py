@@ -100,7 +100,8 @@ async def test_slow_connections_do_not_keep_the_dashboard_waiting(tmp_path: Path
         url = httpx.URL(address)
         assert url.port is not None
         async with httpx.AsyncClient(base_url=address, timeout=30.0) as client:
-            limit_s = max(P99_LIMIT_S, OF_QUIET * await p99_s(client, 100))
+            quiet_s = min([await p99_s(client, requests // 2) for _ in range(2)])
+            limit_s = max(P99_LIMIT_S, OF_QUIET * quiet_s)
         async with slow_crowd(url.port) as crowd, httpx.AsyncClient(base_url=address, timeout=30.0) as client:
             async with asyncio.timeout(60.0):
                 while sum(one.open for one in crowd) < 0.9 * SLOW:  # noqa: ASYNC110 - 2000 tasks are counted
@@ -108,7 +109,10 @@ async def test_slow_connections_do_not_keep_the_dashboard_waiting(tmp_path: Path
             measured = []
             while len(measured) < WINDOWS and min(measured, default=60.0) > limit_s:
                 measured.append(await p99_s(client, requests))
-            print(f"{sum(one.open for one in crowd)} open, p99 {min(measured) * 1e3:.1f} ms")
+            print(
+                f"{sum(one.open for one in crowd)} open, p99 {min(measured) * 1e3:.1f} ms; "
+                f"without them {quiet_s * 1e3:.1f} ms"
+            )
             assert min(measured) <= limit_s
             if requests > 1000:
                 assert sum(one.cut for one in crowd) >= SLOW / 2, "whoever never ends his head is cut"
