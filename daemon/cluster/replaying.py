@@ -37,7 +37,7 @@ _States: TypeAlias = "Future[list[tasks.LogState]]"
 
 RETRIES = 2
 BATCH_LOGS = 32
-BATCH_BYTES = 32_000_000
+BATCH_BYTES = 64_000_000
 BATCHES_PER_THREAD = 8
 """Batches are small enough that no worker waits long for the last one."""
 USUAL_BYTES = 1_000_000
