@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
 PHONE = {"width": 360, "height": 740}
 DESK = {"width": 1366, "height": 900}
@@ -85,12 +85,17 @@ async def go(page: Page, view: str) -> None:
     await expect(page.locator("main")).to_have_attribute("data-view", view)
 
 
-async def hold(page: Page, name: str, held_ms: int) -> None:
-    """Keeps a button pressed for so long."""
-    await page.get_by_role("button", name=name).hover()
+async def hold(page: Page, button: Locator) -> None:
+    """Keeps a button pressed until it has acted, however slow the machine is."""
+    await button.hover()
     await page.mouse.down()
-    await page.wait_for_timeout(held_ms)
+    await acted(page)
     await page.mouse.up()
+
+
+async def acted(page: Page) -> None:
+    """Returns when the button that is held has acted; it may be gone by that."""
+    await expect(page.locator(".is-held")).to_have_count(0, timeout=15_000)
 
 
 async def too_wide(page: Page) -> list[str]:

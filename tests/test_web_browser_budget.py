@@ -26,7 +26,7 @@ SLOWER = 4
 
 async def cdp(page: Page) -> CDPSession:
     session = await page.context.new_cdp_session(page)
-    await session.send("Performance.enable")
+    await session.send("Performance.enable", {"timeDomain": "threadTicks"})
     return session
 
 

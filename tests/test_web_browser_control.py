@@ -6,7 +6,7 @@ import dataclasses
 import re
 
 import pytest
-from browsing import DESK, PHONE, go, hold, launched_browser, opened  # noqa: F401 - a fixture
+from browsing import DESK, PHONE, acted, go, hold, launched_browser, opened  # noqa: F401 - a fixture
 from fake_driving import app_over
 from fakes import FakeBoard, live_reading, serving
 from playwright.async_api import Browser, expect
@@ -38,10 +38,10 @@ async def test_pause_is_held_and_resume_is_pressed(browser: Browser) -> None:
     board = parked_board()
     async with serving(app_over(board)) as url, opened(browser, url, "flash") as page:
         outcome = page.locator("#control .outcome")
-        await hold(page, "Hold to pause", 300)
+        await page.get_by_role("button", name="Hold to pause").click()
         await expect(outcome).to_have_text("Hold it for a second.")
         assert board.commands == []
-        await hold(page, "Hold to pause", HELD_MS)
+        await hold(page, page.get_by_role("button", name="Hold to pause"))
         await expect(outcome).to_have_text("Closing the port …")
         assert [command.name for command in board.commands] == ["pause"]
         board.set_link("paused", "paused: the port is closed and nothing is sent")
@@ -67,7 +67,7 @@ async def test_reset_is_held_with_the_keyboard_too(browser: Browser, key: str) -
         await expect(page.locator("#control .outcome")).to_have_text("Hold it for a second.")
         assert board.commands == []
         await page.keyboard.down(key)
-        await page.wait_for_timeout(HELD_MS)
+        await acted(page)
         await page.keyboard.up(key)
         await expect(page.locator("#control .outcome")).to_contain_text(
             "what was learned so far counts no more"
@@ -103,7 +103,7 @@ async def test_a_refused_command_says_why(browser: Browser) -> None:
         refusal = '{"error": {"code": "command_refused", "message": "not in a replay", "detail": {}}}'
         await page.route("**/api/v1/commands", lambda route: route.fulfill(status=422, body=refusal))
         await page.goto(f"{url}#flash")
-        await hold(page, "Hold to pause", HELD_MS)
+        await hold(page, page.get_by_role("button", name="Hold to pause"))
         await expect(page.locator("#control .outcome")).to_have_text("not in a replay")
         await context.close()
 

@@ -16,8 +16,6 @@ from lowmaf.snapshot import DataWarning
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
-HELD_MS = 1300
-
 
 def parked_board() -> FakeBoard:
     board = FakeBoard()
@@ -87,6 +85,31 @@ async def test_the_table_is_on_the_clipboard_after_one_tap(browser: Browser, hos
             )
 
 
+async def test_from_the_first_look_it_is_two_taps_to_the_table(browser: Browser) -> None:
+    """Offered where the car stands and the table is fit, and not otherwise."""
+    board = parked_board()
+    async with (
+        serving(app_over(board)) as url,
+        opened(browser, url, permissions=["clipboard-write", "clipboard-read"]) as page,
+    ):
+        offer = page.get_by_role("link", name="A table is ready: take it")
+        await expect(offer).to_be_visible()
+        board.reading = live_reading(2.41)
+        board.touch()
+        await expect(offer).to_be_hidden()
+        board.reading = parked_board().reading
+        board.newest = dataclasses.replace(realistic_snapshot(revision=60, passed=False))
+        board.touch()
+        await expect(page.locator("body")).not_to_have_class(re.compile(r"\bis-moving\b"))
+        await expect(offer).to_be_hidden()
+        board.newest = realistic_snapshot(revision=61)
+        board.touch()
+        async with page.expect_response("**format=romraider"):
+            await offer.click()
+        await page.get_by_role("button", name="Copy table").click()
+        await expect(page.locator("#take .outcome")).to_have_text("✓ Copied. Paste it over the MAF table.")
+
+
 async def test_files_can_be_taken_instead(browser: Browser) -> None:
     async with serving(app_over(FakeBoard())) as url, opened(browser, url, "flash") as page:
         for name in ("CSV", "JSON"):
@@ -116,7 +139,7 @@ async def test_the_table_that_was_copied_is_the_one_that_is_confirmed(browser: B
         await expect(understood).to_contain_text("The voltages are those of the present table.")
         await expect(understood).to_contain_text(re.compile(r"Largest change: [+−]\d\.\d % at \d\.\d\d V"))
         before = board.newest.table.revision
-        await hold(page, "Hold: this is in the ECU now", HELD_MS)
+        await hold(page, page.get_by_role("button", name="Hold: this is in the ECU now"))
         await expect(flashed.locator(".outcome")).to_contain_text(
             f"✓ Revision {before + 1} is in the ECU now"
         )
@@ -190,7 +213,7 @@ async def test_a_phone_that_is_not_paired_is_told_how(browser: Browser) -> None:
         await page.route("**/api/v1/commands", lambda route: route.fulfill(status=401, body=refusal))
         await page.goto(f"{url}#flash")
         await expect(page.locator("#unpaired")).to_be_hidden()
-        await hold(page, "Hold to pause", HELD_MS)
+        await hold(page, page.get_by_role("button", name="Hold to pause"))
         await expect(page.locator("#unpaired")).to_contain_text("Run “lowmaf pair”")
         await expect(page.locator("#control .outcome")).to_have_text("not paired")
         await context.close()

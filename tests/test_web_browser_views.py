@@ -6,7 +6,7 @@ import dataclasses
 import re
 
 import pytest
-from browsing import DESK, OUTPUT, PHONE, go, launched_browser, opened, too_wide  # noqa: F401 - a fixture
+from browsing import DESK, OUTPUT, PHONE, go, hold, launched_browser, opened, too_wide  # noqa: F401 - a fixture
 from fake_driving import FakeFilters, FakeReview, FakeShelf, app_over
 from fakes import FakeBoard, live_reading, realistic_snapshot, serving
 from playwright.async_api import Browser, Page, expect
@@ -18,7 +18,6 @@ from web.board import LinkEvent, VerdictMinute
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 VIEWS = ("drive", "table", "curve", "why", "flash", "drives", "settings")
-HELD_MS = 1300
 
 
 def parked_board() -> FakeBoard:
@@ -337,10 +336,7 @@ async def test_drives_are_left_out_named_taken_along_and_deleted(browser: Browse
         async with page.expect_download() as download:
             await drives.nth(1).get_by_role("link", name="Samples as CSV").click()
         assert (await download.value).suggested_filename == "lowmaf-session-6.csv"
-        await drives.nth(1).get_by_role("button", name="Hold to delete").hover()
-        await page.mouse.down()
-        await page.wait_for_timeout(HELD_MS)
-        await page.mouse.up()
+        await hold(page, drives.nth(1).get_by_role("button", name="Hold to delete"))
         await expect(page.locator("#drives .outcome")).to_have_text("Drive 6 is deleted.")
         await expect(drives).to_have_count(2, timeout=8000)
 

@@ -3,7 +3,7 @@
  * machine itself. On plain http the phone's own setting has to do it.
  */
 
-/** @type {{release: () => Promise<void>} | null} */
+/** @type {{released: boolean} | null} */
 let lock = null;
 
 /** Whether this browser lets this page keep the screen on. */
@@ -28,7 +28,7 @@ export function keepAwake() {
   }
 }
 
-/** Whether the screen is kept on now. */
+/** Whether the screen is kept on now: a phone whose battery is low takes it back. */
 export function isAwake() {
-  return lock !== null;
+  return lock !== null && !lock.released;
 }

@@ -55,12 +55,12 @@ export function section(id, title, ...children) {
  * @param {...Child} children
  */
 export function whenParked(...children) {
-  return el(
-    "div.when-parked",
-    {},
-    el("div.parked", {}, ...children),
-    el("p.moving", {}, "The car is moving: what changes something is here when it stands."),
-  );
+  return el("div.when-parked", {}, el("div.parked", {}, ...children), whyNotNow());
+}
+
+/** The sentence that is there while the car moves; once for a list whose rows have `div.parked` of their own. */
+export function whyNotNow() {
+  return el("p.moving", {}, "The car is moving: what changes something is here when it stands.");
 }
 
 /**

@@ -1,7 +1,7 @@
 /** Analyses of several logs at once, and others that were asked for over HTTP: how far they are, what came of them. */
 
 import { ask, get } from "../api.js";
-import { button, el, section, setText, whenParked } from "../dom.js";
+import { button, el, section, setText } from "../dom.js";
 import { fixed } from "../format.js";
 import { isOffered } from "../offers.js";
 import { goesOn, isDone, ownRuns, resultWords } from "../runs.js";
@@ -78,7 +78,7 @@ function buildRow(run, outcome) {
   });
   const title = run.logs.map((log) => log.name ?? "a deleted log").join(", ");
   const file = el("a.button", { href: `/api/v1/analyses/${run.id}`, download: "lowmaf-analysis.json" }, "JSON");
-  const root = el("li", {}, el("b", {}, title), words, bar, result, whenParked(el("div.actions", {}, cancel)), el("div.actions", {}, file));
+  const root = el("li", {}, el("b", {}, title), words, bar, result, el("div.actions.parked", {}, cancel), el("div.actions", {}, file));
   return { root, bar, words, result, cancel, file, asked: false };
 }
 

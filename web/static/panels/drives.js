@@ -1,7 +1,7 @@
 /** The drives that are kept: which count in the table, what they are called, and their samples to take along. */
 
 import { ask, get } from "../api.js";
-import { button, el, section, setText, whenParked } from "../dom.js";
+import { button, el, section, setText, whyNotNow } from "../dom.js";
 import { count, duration, share } from "../format.js";
 import { holdButton } from "../hold.js";
 
@@ -16,7 +16,7 @@ export function build() {
   const words = el("p.words");
   const outcome = el("p.outcome", { role: "status" });
   const list = el("ul.drives");
-  const root = section("drives", "Drives that are kept", words, outcome, list);
+  const root = section("drives", "Drives that are kept", words, whyNotNow(), outcome, list);
   return { root, words, outcome, list, askedAt: -REFRESH_MS, shown: "", rows: /** @type {Map<number, Row>} */ (new Map()) };
 }
 
@@ -79,19 +79,19 @@ function buildRow(id, view) {
     title,
     facts,
     why,
-    whenParked(el("label.follow", {}, counts, " Counts in the table")),
+    el("div.parked", {}, el("label.follow", {}, counts, " Counts in the table")),
     el(
       "details",
       {},
       el("summary", {}, "Name, samples, delete"),
-      whenParked(el("div.actions", {}, name, rename)),
+      el("div.actions.parked", {}, name, rename),
       el(
         "div.actions",
         {},
         el("a.button", { href: `/api/v1/sessions/${id}/export?format=csv`, download: `lowmaf-session-${id}.csv` }, "Samples as CSV"),
         el("a.button", { href: `/api/v1/sessions/${id}/export?format=json`, download: `lowmaf-session-${id}.json` }, "as JSON"),
       ),
-      whenParked(el("div.actions", {}, remove.button)),
+      el("div.actions.parked", {}, remove.button),
     ),
   );
   return { root, title, facts, why, counts, name };
@@ -116,13 +116,13 @@ function buildRow(id, view) {
  */
 function fill(row, drive) {
   const started = drive.started === null ? "" : new Date(drive.started).toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-  const doubtful = drive.clock === "unsynced" ? " (by the machine's own clock)" : "";
+  const doubtful = drive.clock === "unsynced" ? "about " : ""; // the machine's clock was not set by anybody
   setText(row.title, drive.name ?? `Drive ${drive.id}`);
   setText(
     row.facts,
     [
       drive.name === null ? "" : `drive ${drive.id}`,
-      started && `${started}${doubtful}`,
+      started && `${doubtful}${started}`,
       drive.duration_s === null ? "" : duration(drive.duration_s),
       `${share(drive.accepted, drive.samples)} of ${count(drive.samples)} samples counted`,
       drive.driver,

@@ -1,10 +1,11 @@
 /** What this phone shows in which unit, and how it stays awake. */
 
-import { canStayAwake } from "../awake.js";
+import { canStayAwake, isAwake } from "../awake.js";
 import { el, section, setText } from "../dom.js";
 import { choose, QUANTITIES, unitOf } from "../units.js";
 
 const AWAKE = "The screen stays on while this page is seen.";
+const REFUSED = "The phone does not let the screen stay on now, as when its battery is low. Charge it.";
 const ASLEEP =
   "On plain http a browser lets no page keep the screen on. Set it on the phone: on Android under Display, " +
   "Screen timeout; on an iPhone under Display & Brightness, Auto-Lock, Never. Charge it meanwhile.";
@@ -26,7 +27,7 @@ export function build() {
 
 /** @param {ReturnType<typeof build>} view */
 export function render(view) {
-  setText(view.awake, canStayAwake() ? AWAKE : ASLEEP);
+  setText(view.awake, canStayAwake() ? (isAwake() ? AWAKE : REFUSED) : ASLEEP);
 }
 
 /**

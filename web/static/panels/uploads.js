@@ -173,14 +173,14 @@ function buildRow(log, view) {
     bar,
     result,
     state,
-    whenParked(el("div.actions", {}, add, out, again)),
+    el("div.actions.parked", {}, add, out, again),
     outcome,
     el(
       "details",
       {},
       el("summary", {}, "What was recognised, delete"),
       el("ul.recognised", {}, ...recognisedWords(log.recognised).map((words) => el("li", {}, words))),
-      whenParked(el("div.actions", {}, remove.button)),
+      el("div.actions.parked", {}, remove.button),
     ),
   );
   const row = { root, bar, result, state, add, out, again, session: /** @type {Session | null} */ (null), told: "" };

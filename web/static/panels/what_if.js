@@ -50,6 +50,9 @@ export function build() {
 export function render(view) {
   if (!view.asked) {
     view.asked = true;
+    if (view.inputs.length === 0) {
+      setText(view.detail, "Judging the newest kept samples …");
+    }
     void begin(view);
   }
 }
