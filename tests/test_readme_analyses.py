@@ -44,7 +44,7 @@ async def test_the_examples_work_one_after_another(project: Path, tmp_path: Path
                 command = example.replace("http://127.0.0.1:8000/", url)
                 for placeholder, known in ids.items():
                     command = re.sub(rf"\b{placeholder}\b", known, command)
-                shell = await asyncio.create_subprocess_shell(
+                shell = await asyncio.create_subprocess_shell(  # noqa: TID251 - README is for a shell
                     f"{command} --silent --show-error --fail-with-body --max-time 30",
                     cwd=tmp_path,
                     stdout=asyncio.subprocess.PIPE,
