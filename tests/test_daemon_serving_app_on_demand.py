@@ -87,7 +87,7 @@ async def test_what_a_drive_needs_does_not_make_it() -> None:
     )
     try:
         async with httpx.AsyncClient(base_url=listener_url(listener)) as browser:
-            for path in ("/", "/static/app.js", "/api/v1/table"):
+            for path in ("/", "/static/app.js", "/api/v1/table", "/api/v1/status"):
                 assert (await browser.get(path)).status_code == 200
             async with browser.stream("GET", "/api/v1/stream") as stream:
                 assert "retry" in await anext(stream.aiter_lines())

@@ -209,6 +209,7 @@ async def test_answer_for_answer_both_ways_say_the_same() -> None:
             b"/static/app.js",
             b"/static/panels/link.js",
             b"/static/none.js",
+            b"/api/v1/status",
             b"/api/v1/table",
             b"/api/v1/results/PUBLISHED",
             b"/api/v1/results/unknown",

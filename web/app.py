@@ -21,10 +21,10 @@ from web.current_table import CurrentTable, TableFormat
 from web.device_shelf import DeviceShelf
 from web.devices_routes import add_devices_routes
 from web.diagnosis_routes import add_diagnosis_route
-from web.documents import encode_json, recent_verdicts_document, status_document
+from web.documents import encode_json, recent_verdicts_document
 from web.error_handlers import install_error_handlers
 from web.errors import ApiError, error_response, is_stream
-from web.event_stream import EventStream, EventStreamResponse
+from web.event_stream import EventStreamResponse
 from web.filter_desk import FilterDesk
 from web.front import Front
 from web.ingest_desk import IngestDesk
@@ -105,7 +105,7 @@ def create_app(
     install_error_handlers(app, SECURITY_HEADERS)
     _add_dashboard(app, front.files)
     _add_table(app, front.table)
-    _add_state(app, board, front.events)
+    _add_state(app, board, front)
     _add_commands(app, board)
     add_maf_table_routes(app, board)
     if sessions is not None:
@@ -180,11 +180,12 @@ def _add_table(app: FastAPI, table: CurrentTable) -> None:
         return answered(table.renditions(table_format, unchecked=unchecked), request)
 
 
-def _add_state(app: FastAPI, board: Board, events: EventStream) -> None:
+def _add_state(app: FastAPI, board: Board, front: Front) -> None:
+    events = front.events
+
     @app.get("/api/v1/status", summary="State of the daemon", response_class=Response)
     async def get_status() -> Response:
-        document = status_document(board.status(), board.snapshot().counts, events.listeners)
-        return Response(encode_json(document), headers=_NO_STORE, media_type="application/json")
+        return Response(front.status(), headers=_NO_STORE, media_type="application/json")
 
     @app.get(
         "/api/v1/verdicts",

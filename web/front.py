@@ -9,6 +9,7 @@ from web.access import AccessSettings, request_limit
 from web.board import Board
 from web.current_table import CurrentTable
 from web.device_shelf import DeviceShelf
+from web.documents import encode_json, status_document
 from web.event_stream import EventStream
 from web.hot_paths import HotPaths
 from web.page_files import PageFiles
@@ -34,6 +35,7 @@ class Front:
         devices: DeviceShelf | None = None,
     ) -> None:
         """``host_names`` are names it answers to besides addresses."""
+        self._board = board
         self.access = access or AccessSettings()
         self.table = CurrentTable(board)
         self.events = EventStream(board, self.table)
@@ -50,5 +52,11 @@ class Front:
             files=self.files,
             devices=devices,
             encrypted=self.access.encrypted,
+            status=self.status,
         )
         self.hot_paths = None if self.access.read_requires_pairing else hot_paths
+
+    def status(self) -> bytes:
+        """The state of the daemon at this moment, JSON."""
+        board = self._board
+        return encode_json(status_document(board.status(), board.snapshot().counts, self.events.listeners))

@@ -23,6 +23,7 @@ from web.security import RAW_SECURITY_HEADERS, HostRule
 _PAGE = b"/"
 _STATIC = b"/static/"
 _TABLE = b"/api/v1/table"
+_STATUS = b"/api/v1/status"
 _STREAM = b"/api/v1/stream"
 _RESULT = b"/api/v1/results/"
 _METHOD = b"GET "
@@ -70,8 +71,9 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What a plain request asks for. ``renditions`` is None for the event stream; ``own_name``: by a name
-    that only this machine has for itself; ``credential``: of the device that opens the page."""
+    """What a plain request asks for. ``renditions`` is None for the event stream, and where ``spoken`` gives
+    JSON of this moment; ``own_name``: by a name that only this machine has for itself; ``credential``: of
+    the device that opens the page."""
 
     renditions: Callable[[], Renditions | None] | None
     own_name: bool
@@ -79,6 +81,7 @@ class _Asked:
     if_none_match: str | None = None
     last_event_id: str = ""
     credential: str = ""
+    spoken: Callable[[], bytes] | None = None
 
 
 class HotPaths:
@@ -95,10 +98,11 @@ class HotPaths:
         files: PageFiles | None = None,
         devices: DeviceShelf | None = None,
         encrypted: bool = False,
+        status: Callable[[], bytes] | None = None,
     ) -> None:
         """``requests`` counts those of each address, as the ordinary way does. Of ``devices`` each that opens
         the page keeps its cookie for as long again. Without ``events`` the stream goes the ordinary way.
-        ``encrypted``: all is asked over https."""
+        ``encrypted``: all is asked over https. ``status`` gives the JSON of the daemon's state."""
         self._events = events
         self._table = table
         self._results = results
@@ -107,6 +111,7 @@ class HotPaths:
         self._files = files
         self._devices = devices
         self._encrypted = encrypted
+        self._status = status
         self._asked: dict[bytes, _Asked] = {}
         self._made: dict[tuple[str, bool], bytes] = {}
         self._date = b""
@@ -136,6 +141,8 @@ class HotPaths:
             return None
         if not (asked.own_name and is_loopback(address)) and self._requests.take(address) > 0.0:
             return None  # the ordinary way says how long to wait
+        if asked.spoken is not None:
+            return _spoken(asked.spoken(), date)
         if renditions is None:
             return Opening(_head(b"200 OK", date, stream_head()), asked.last_event_id)
         rendition = renditions.packed if asked.packed else renditions.plain
@@ -173,6 +180,8 @@ class HotPaths:
             if self._events is None:
                 return None
             return _Asked(None, own_name, last_event_id=headers.get(b"last-event-id", ""))
+        if target == _STATUS and self._status is not None:
+            return _Asked(None, own_name, spoken=self._status)
         renditions = self._document(target)
         if renditions is None:
             return None
@@ -228,6 +237,16 @@ def _whole(rendition: Rendition, date: bytes, *, unchanged: bool, cookie: str = 
     if unchanged:
         return _head(b"304 Not Modified", date, headers)
     return _head(b"200 OK", date, headers) + rendition.body
+
+
+def _spoken(body: bytes, date: bytes) -> bytes:
+    """An answer that is of this moment only."""
+    headers = [
+        (b"cache-control", b"no-store"),
+        (b"content-length", str(len(body)).encode()),
+        (b"content-type", b"application/json"),
+    ]
+    return _head(b"200 OK", date, headers) + body
 
 
 def _head(status: bytes, date: bytes, headers: RawHeaders) -> bytes:

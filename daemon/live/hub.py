@@ -282,9 +282,11 @@ class Hub:
     def status(self) -> Status:
         pulse = self._pulse
         quiet_s = pulse.nothing_accepted_s
-        why = why_not_counted(self.pipeline.last_verdict, self.live(), self.settings.filters)
-        if self._session is None and self._live is not None:
-            why = ENGINE_OFF
+        why = None
+        if quiet_s is not None:  # else nobody need judge the newest sample for it
+            why = why_not_counted(self.pipeline.last_verdict, self.live(), self.settings.filters)
+            if self._session is None and self._live is not None:
+                why = ENGINE_OFF
         unhealthy_because = pulse.unhealthy_because
         return Status(
             version=self.settings.version,
@@ -296,7 +298,7 @@ class Hub:
             last_sample_age_s=pulse.last_sample_age_s,
             counts=self.pipeline.verdict_counts(),
             nothing_accepted_s=quiet_s,
-            nothing_accepted_because=None if quiet_s is None else why,
+            nothing_accepted_because=why,
             storage=self._store.status(),
             healthy=unhealthy_because is None,
             unhealthy_because=unhealthy_because,
