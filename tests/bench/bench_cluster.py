@@ -1,4 +1,4 @@
-"""Logs on a cluster: ``python tests/bench/bench_cluster.py``, about four minutes.
+"""Logs on a cluster: ``python tests/bench/bench_cluster.py``, about four minutes, with ``--quick`` two.
 
 500 logs of half a minute to two on one worker and on two, in turn, on loopback, so that a busy machine slows
 both alike; every byte that any process of the cluster sends, per log; the sizes of what a log becomes; and
@@ -24,6 +24,7 @@ import numpy as np
 from csv_logs import write_log
 from dask_cluster import DaskCluster
 from distributed.protocol import serialize_bytelist
+from figures import report
 
 from daemon.cluster.replaying import replay_on
 from daemon.cluster.tasks import Job, read_logs, versions
@@ -37,7 +38,7 @@ from lowmaf.pipeline import Pipeline
 LOGS = 500
 LONG_LOGS = 16
 LONG_ROWS = 54_000
-ROUNDS = 3
+ROUNDS = 1 if "--quick" in sys.argv else 3
 TARGET_SPEEDUP = 1.7
 TARGET_BYTES = 16 * 1024
 REAL_LOGS = Path(__file__).resolve().parents[2].parent / "shared" / "logs"
@@ -76,8 +77,8 @@ def print_moved(cluster: DaskCluster, folder: Path, what: str) -> None:
     on_cluster(cluster, folder)
     logs = len(list(folder.iterdir()))
     each = (cluster.sent_bytes() + byte_count.sent() - before) / logs
-    met = "met" if each <= TARGET_BYTES else "MISSED"
-    print(f"{what}: {each / 1024:.1f} KB sent per log, by all processes (target <= 16 KB: {met})", flush=True)
+    limit = TARGET_BYTES / 1024
+    report(f"{what}: sent per log, by all processes", each / 1024, "KB", at_most=limit)
 
 
 def print_sizes(paths: list[Path], what: str) -> None:
@@ -136,18 +137,16 @@ def print_speed(clusters: dict[int, DaskCluster], folder: Path) -> None:
             seconds, replayed = on_cluster(cluster, folder)
             spent[workers].append(seconds)
         loads.append(os.getloadavg()[0])
-    for workers, times in spent.items():
-        print(f"{LOGS} logs, {workers} worker(s): {statistics.median(times):.1f} s, best {min(times):.1f} s")
-    ratios = [one / two for one, two in zip(spent[1], spent[2], strict=True)]
-    print(
-        f"2 workers are {statistics.median(ratios):.2f} x 1 worker (median of {ROUNDS} rounds in turn, "
-        f"{min(ratios):.2f} to {max(ratios):.2f}), {min(spent[1]) / min(spent[2]):.2f} x by the best times "
-        f"(target >= {TARGET_SPEEDUP})"
-    )
+    rates = {workers: LOGS / statistics.median(times) for workers, times in spent.items()}
+    best = {workers: LOGS / min(times) for workers, times in spent.items()}
+    for what, found in (("median of rounds in turn", rates), ("best of them", best)):
+        peer = ("1 worker", found[1])
+        limit = TARGET_SPEEDUP if found is rates else None
+        report(f"{LOGS} logs, 2 workers, {what}", found[2], "logs/s", peer=peer, ratio_at_least=limit)
     print(f"load average {min(loads):.1f} to {max(loads):.1f} on {os.cpu_count()} cores", flush=True)
     seconds, wanted = alone(folder)
-    same = "yes" if document(replayed) == document(wanted) else "NO"
-    print(f"this machine alone, without a cluster: {seconds:.1f} s; bit for bit the same: {same}")
+    report("this machine alone, without a cluster", LOGS / seconds, "logs/s")
+    report("tables that differ from it", int(document(replayed) != document(wanted)), at_most=0)
 
 
 if __name__ == "__main__":

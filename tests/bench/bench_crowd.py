@@ -23,12 +23,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from crowd_servers import PEERS, body_file, commands, cpu_s, memory_mb, running
+from figures import not_measured, report
 
 SECONDS = 3
 ROUNDS = 3
 USERS = (700, 7000, 14_000)
 USERS_S = 8
 TARGETS = {"Fastify": 2.0, "Go net/http": 1.5, "FastAPI, same bytes": 6.0}
+LATENCY_TARGET = 0.25
+"""Mean latency at the most users, as a part of that of the peers."""
 _UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
@@ -100,17 +103,13 @@ def flat_out(servers: Mapping[str, list[str]], body: Path) -> None:
                 load = loaded(server, 64, SECONDS)
                 assert not load.failed, f"{name}: {load}"
                 met[name].append(load)
-    ours = met["lowmaf"]
     print(f"table of {body.stat().st_size} bytes, 64 connections, {ROUNDS} rounds of {SECONDS} s in turns")
-    for name, loads in met.items():
-        ratio = statistics.median(one.per_s / other.per_s for one, other in zip(ours, loads, strict=True))
-        rate = statistics.median(load.per_s for load in loads)
-        cpu_us = statistics.median(load.cpu_us for load in loads)
-        target = f"   (target: at least {TARGETS[name]:g})" if name in TARGETS else ""
-        print(
-            f"  {name:20s} {rate:8.0f} requests/s, {cpu_us:6.1f} us of CPU each; "
-            f"lowmaf has {ratio:5.2f} x{target}"
-        )
+    rates = {name: statistics.median(load.per_s for load in loads) for name, loads in met.items()}
+    cpu_us = {name: statistics.median(load.cpu_us for load in loads) for name, loads in met.items()}
+    for name in met.keys() - {"lowmaf"}:
+        peer = (name, rates[name])
+        report("64 connections", rates["lowmaf"], "requests/s", peer=peer, ratio_at_least=TARGETS.get(name))
+        report("64 connections: CPU", cpu_us["lowmaf"], "µs/request", peer=(name, cpu_us[name]))
 
 
 def users(servers: Mapping[str, list[str]], body: Path) -> None:
@@ -118,24 +117,33 @@ def users(servers: Mapping[str, list[str]], body: Path) -> None:
     think = ["-s", str(PEERS / "users.lua")]
     print("users who wait 0..1 s between two loads; demanded: what they would load without any latency")
     for count in USERS:
+        mean_ms: dict[str, float] = {}
         for name, command in servers.items():
             with running(command, body) as server:
                 loaded(server, count, 3, *think)
                 load = loaded(server, count, USERS_S, *think)
                 share = load.per_s / (count / 0.5)
+                mean_ms[name] = load.mean_ms
+                if name == "lowmaf":
+                    report(f"{count} users: of the demanded rate", 100.0 * share, "%", at_least=99.0)
+                    report(f"{count} users: failed requests", load.failed, at_most=0)
                 print(
                     f"  {count:6d} users, {name:20s} mean {load.mean_ms:8.2f} ms, p99 {load.p99_ms:8.1f} ms, "
                     f"{100 * share:5.1f} % of the demanded rate, {load.failed} failed, "
                     f"{load.cpu_us:.0f} us of CPU each, {load.busy:.2f} processors, wrk {load.wrk_busy:.2f}, "
                     f"{memory_mb(server[1]):4.0f} MB"
                 )
+        for name in mean_ms.keys() - {"lowmaf"}:
+            limit = LATENCY_TARGET if count == max(USERS) and name in TARGETS else None
+            peer = (name, mean_ms[name])
+            report(f"{count} users: mean latency", mean_ms["lowmaf"], "ms", peer=peer, ratio_at_most=limit)
 
 
 def main() -> int:
-    """1 where wrk is missing."""
+    """0; without wrk nothing can be measured, and that is said."""
     if shutil.which("wrk") is None:
-        print("no wrk here: apt install wrk", file=sys.stderr)
-        return 1
+        not_measured("crowds", "no wrk here: apt install wrk")
+        return 0
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 20_000)), hard))
     with body_file() as (folder, body):

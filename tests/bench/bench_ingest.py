@@ -27,13 +27,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 import msgspec
 from crowd_servers import cpu_s, memory_mb
 from fastapi import FastAPI, Request
+from figures import report
 
 POSTS = 1024
 PEER_POSTS = 64
 RECORDS = 1600
 CONNECTIONS = 8
 INVALID = 0.01
-TARGETS = "targets: at least 8 x the baseline, at least 0.6 x msgspec alone, at most 20 MB more"
+BASELINE_TARGET, DECODING_TARGET, GROWTH_TARGET_MB = 8.0, 0.6, 20.0
 
 
 class Record(msgspec.Struct, gc=False):
@@ -202,21 +203,18 @@ def measured(kind: str, bodies: list[bytes], posts: int) -> tuple[float, float, 
 def main() -> None:
     bodies = [body_of(seed) for seed in range(16)]
     posts = int(sys.argv[1]) if len(sys.argv) > 1 else POSTS
-    print(f"{posts} posts of {RECORDS} records, {len(bodies[0]) / RECORDS:.0f} bytes each; {TARGETS}")
+    print(f"{posts} posts of {RECORDS} records, {len(bodies[0]) / RECORDS:.0f} bytes each")
     decoded = alone(bodies, 4)
     per_s, per_cpu_s, p99_ms, grown_mb = measured("ours", bodies, posts)
     decoded = max(decoded, alone(bodies, 4))
     _, base_per_cpu_s, base_p99_ms, base_grown_mb = measured("baseline", bodies, PEER_POSTS)
-    rows = (
-        ("msgspec alone", decoded, None, None),
-        ("POST /api/v1/ingest", per_cpu_s, p99_ms, grown_mb),
-        (f"json and csv, {PEER_POSTS} posts", base_per_cpu_s, base_p99_ms, base_grown_mb),
-    )
-    for name, rate, p99, grown in rows:
-        more = "" if p99 is None else f", post p99 {p99:6.0f} ms, memory {grown:+5.1f} MB"
-        print(f"  {name:24s} {rate / 1e3:7.0f} k records per second of CPU{more}")
-    print(f"  {per_s / 1e3:.0f} k records/s by the clock")
-    print(f"  {per_cpu_s / base_per_cpu_s:.1f} x the baseline, {per_cpu_s / decoded:.2f} x msgspec alone")
+    baseline = f"json and csv, {PEER_POSTS} posts"
+    each = "records for a second of CPU"
+    report(each, per_cpu_s, "1/s", peer=(baseline, base_per_cpu_s), ratio_at_least=BASELINE_TARGET)
+    report(each, per_cpu_s, "1/s", peer=("msgspec decoding alone", decoded), ratio_at_least=DECODING_TARGET)
+    report("records by the clock", per_s, "1/s")
+    report("a post takes, p99", p99_ms, "ms", peer=(baseline, base_p99_ms))
+    report("memory grows by", grown_mb, "MB", peer=(baseline, base_grown_mb), at_most=GROWTH_TARGET_MB)
 
 
 if __name__ == "__main__":

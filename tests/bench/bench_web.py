@@ -25,6 +25,7 @@ import uvicorn
 from fakes import FakeBoard, serving
 from fastapi import FastAPI
 from fastapi.responses import Response
+from figures import report
 
 from daemon.serving.server import listen, listener_url
 from web.app import create_app
@@ -112,11 +113,9 @@ async def throughput() -> None:
             for _ in range(ROUNDS):
                 ours.append(await requests_per_s(f"{url}api/v1/table"))
                 plain.append(await requests_per_s(f"{plain_url}api/v1/table"))
-    ratio = statistics.median(one / other for one, other in zip(ours, plain, strict=True))
     print(f"table of {len(body)} bytes, {CONNECTIONS} connections, {ROUNDS} rounds of {SECONDS} s in turns")
-    print(f"  GET /api/v1/table   {statistics.median(ours):8.0f} requests/s")
-    print(f"  plain FastAPI bytes {statistics.median(plain):8.0f} requests/s")
-    print(f"  ratio               {ratio:8.2f}   (target: at least 3)")
+    peer = ("FastAPI, same bytes", statistics.median(plain))
+    report("GET /api/v1/table", statistics.median(ours), "requests/s", peer=peer, ratio_at_least=3.0)
 
 
 async def freshness() -> None:
@@ -134,8 +133,8 @@ async def freshness() -> None:
             waits_ms.append(1e3 * (time.perf_counter() - changed_s))
     waits_ms.sort()
     p50, p99 = waits_ms[len(waits_ms) // 2], waits_ms[int(0.99 * len(waits_ms))]
-    print(f"change on the board to GET /api/v1/table, {CHANGES} changes, client in the same process")
-    print(f"  median {p50:.2f} ms, p99 {p99:.2f} ms   (target: p99 at most 20 ms)")
+    report("from a change to the answer, median", p50, "ms")
+    report("from a change to the answer, p99", p99, "ms", at_most=20.0)
 
 
 async def fan_out() -> None:
@@ -149,8 +148,7 @@ async def fan_out() -> None:
             board.next_revision()
             await asyncio.sleep(0.11)
         cpu_ms = 1e3 * (time.process_time() - started_s) / (board.newest.revision - first)
-    print(f"one update of the table, made once and handed to {LISTENERS} listeners (no sockets)")
-    print(f"  {cpu_ms:.2f} ms of CPU")
+    report(f"an update handed to {LISTENERS} listeners, no sockets: CPU", cpu_ms, "ms")
 
 
 @contextlib.asynccontextmanager

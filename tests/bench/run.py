@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import importlib.metadata
+import importlib.util
 import json
 import os
 import platform
@@ -20,20 +21,23 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from benchmarks_page import page, title_of
-from figures import RECORD
+from figures import RECORD, NotMeasured
 
 FOLDER = Path(__file__).resolve().parent
 PROJECT = FOLDER.parents[1]
 KEPT = PROJECT / "docs" / "benchmarks.json"
 PAGE = KEPT.with_suffix(".md")
 LIMIT_S = 900
-SHORTER = {"accuracy": ["--quick"], "store": ["--quick"]}
+SHORTER = {"accuracy": ["--quick"], "cluster": ["--quick"], "store": ["--quick"]}
 """Arguments of benchmarks that would take most of the quarter of an hour."""
 PEERS = {"node": ["node", "--version"], "go": ["go", "version"], "wrk": ["wrk", "-v"]}
+NEEDS = {"cluster": "distributed"}
+"""Libraries without which a benchmark has nothing to measure."""
 LIBRARIES = ("numpy", "fastapi", "uvicorn", "msgspec", "python-can", "pandas", "polars")
 
 
@@ -81,6 +85,10 @@ def measured(name: str, path: Path, arguments: list[str], machine: dict[str, Any
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         record = Path(folder) / "figures"
         record.touch()
+        missing = NEEDS.get(name)
+        if missing is not None and importlib.util.find_spec(missing) is None:
+            reported = [asdict(NotMeasured("all of it", f"the package {missing} is not installed"))]
+            return _section(machine, load, started_s, arguments, "", reported)
         try:
             ended = subprocess.run(
                 [sys.executable, str(path), *arguments],
@@ -94,14 +102,25 @@ def measured(name: str, path: Path, arguments: list[str], machine: dict[str, Any
         except subprocess.TimeoutExpired:
             failure = f"it took longer than {LIMIT_S} s"
         reported = [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
-    took_s = time.monotonic() - started_s
-    print(f"---- {name}: {took_s:.0f} s{f', {failure}' if failure else ''}", flush=True)
+    print(f"---- {name}: {time.monotonic() - started_s:.0f} s {failure}".rstrip(), flush=True)
+    return _section(machine, load, started_s, arguments, failure, reported)
+
+
+def _section(
+    machine: dict[str, Any],
+    load: float,
+    started_s: float,
+    arguments: list[str],
+    failure: str,
+    reported: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """What is kept of one benchmark."""
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
         "version": _version(),
         "machine": machine,
         "load": round(load, 1),
-        "took_s": round(took_s, 1),
+        "took_s": round(time.monotonic() - started_s, 1),
         "arguments": arguments,
         "failed": failure,
         "figures": [record for record in reported if "value" in record],
