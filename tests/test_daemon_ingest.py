@@ -32,7 +32,13 @@ from drivers.logs.limits import DEFAULT_LIMITS, LogLimits
 from drivers.logs.reader import LogReader
 from lowmaf.samples import CHANNELS, SampleBatch
 from web.app import create_app
-from web.ingest_desk import IngestFormat, IngestIncompleteError, SamplesUnusableError, TooManyIngestsError
+from web.ingest_desk import (
+    IngestFormat,
+    IngestIncompleteError,
+    InvalidRecord,
+    SamplesUnusableError,
+    TooManyIngestsError,
+)
 from web.service_errors import NoRoomError, ServiceUnavailableError
 from web.session_shelf import SessionChange
 
@@ -423,6 +429,7 @@ async def test_csv_is_read_as_a_recorded_log_is(desk: Ingestion, store: Store, t
         np.testing.assert_array_equal(kept[name], read_again[name])
     assert (ingested.valid, ingested.invalid) == (300, 1)
     assert any("1 row" in words for words in ingested.warnings)
+    assert ingested.first_invalid == [InvalidRecord(302, "fewer fields than column names")]
 
 
 @pytest.mark.parametrize(

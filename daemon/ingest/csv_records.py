@@ -15,7 +15,7 @@ from drivers.logs.limits import DEFAULT_LIMITS, LogLimits
 from drivers.logs.reader import LogReader
 from drivers.logs.summary import LogSummary, counted
 from lowmaf.samples import SampleBatch
-from web.ingest_desk import Ingested, SamplesUnusableError
+from web.ingest_desk import Ingested, InvalidRecord, SamplesUnusableError
 
 T = TypeVar("T")
 
@@ -43,15 +43,15 @@ async def read_csv(
     async def kept(batch: SampleBatch) -> None:
         await keep(batch)
 
-    def read() -> LogSummary:
+    def read() -> tuple[LogSummary, list[InvalidRecord]]:
         reader = LogReader(cast(BinaryIO, body), _NAME, limits=replace(limits, rows=sys.maxsize))
         for batch in reader.batches():
             body.wait_for(kept(batch))
-        return reader.summary
+        return reader.summary, [InvalidRecord(line, why) for line, why in reader.first_unusable]
 
     reading = asyncio.get_running_loop().run_in_executor(threads, read)
     try:
-        summary = await asyncio.shield(reading)
+        summary, first_invalid = await asyncio.shield(reading)
     except LogUnreadableError as error:
         raise SamplesUnusableError(str(error)) from None
     except asyncio.CancelledError:
@@ -64,7 +64,7 @@ async def read_csv(
         bytes=body.bytes,
         valid=summary.rows - left_out,
         invalid=left_out,
-        first_invalid=(),
+        first_invalid=first_invalid,
         inferred=summary.inferred,
         warnings=(
             *summary.warnings,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
@@ -16,7 +16,8 @@ from drivers.logs.limits import DEFAULT_LIMITS, LogLimits
 from drivers.logs.line_grid import FRONT
 from drivers.logs.long_format import LongFormat
 from drivers.logs.recognition import RecognisedLog, long_separator, recognise_log, refuse_names
-from drivers.logs.sampling import Sampler
+from drivers.logs.rows import NAMED_ROWS, Rows
+from drivers.logs.sampling import NO_TIME, Sampler
 from drivers.logs.summary import LogSummary, counted
 from drivers.logs.text_source import READ_BYTES, TextSource
 from lowmaf.samples import SampleBatch
@@ -63,6 +64,8 @@ class LogReader:
         self._sampler: Sampler | None = None
         self._recognised: RecognisedLog | None = None
         self._first_layout: LogLayout | None = None
+        self.first_unusable: list[tuple[int, str]] = []
+        """Lines of the first rows left out, from 1, and why; of a log with one value per row none."""
 
     @property
     def progress(self) -> tuple[int, int | None]:
@@ -125,6 +128,8 @@ class LogReader:
         for block in chain((recognised.body,), blocks):
             for rows in recognised.rows(block, self._sampler.columns(recognised.layout)):
                 batch = self._sampler.take(rows, recognised.layout)
+                if long is None:
+                    self._name_unusable(rows, recognised.first_line, self._sampler.untimed)
                 if self._sampler.rows > self._limits.rows:
                     raise LogUnreadableError(
                         self.name,
@@ -136,6 +141,11 @@ class LogReader:
         last = self._sampler.finish()
         if last is not None:
             yield last
+
+    def _name_unusable(self, rows: Rows, first_line: int, untimed: Sequence[int]) -> None:
+        found = [*rows.refused, *((rows.line(row), NO_TIME) for row in untimed)]
+        for line, why in sorted(found)[: NAMED_ROWS - len(self.first_unusable)]:
+            self.first_unusable.append((first_line + line, why))
 
     def _columns_of(self, log: LongFormat) -> LongFormat:
         """A log with one value per row, whose rows are written out with all of its columns."""

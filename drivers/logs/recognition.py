@@ -26,7 +26,8 @@ _TIMES = tuple(alias.name for alias in ROLES[TIME].aliases)
 
 
 class RecognisedLog:
-    """A log while it is read. ``dialect`` and ``layout`` hold for the rows that :meth:`rows` gave last.
+    """A log while it is read. ``dialect`` and ``layout`` hold for the rows that :meth:`rows` gave last, of
+    which ``first_line`` is the number of the first line in the log, from 1.
 
     ``body`` is what of the head follows the names of the columns, a block as the text source gives them;
     ``is_utf8`` whether all of the head is UTF-8.
@@ -48,6 +49,7 @@ class RecognisedLog:
         self.dialect = dialect
         self.layout = layout
         self.body = body
+        self.first_line = self._next_line = dialect.data_line + 1
         self._converted = dict.fromkeys(layout.converted)
         begin = re.match(r"[^\W\d_][^()\[\]]*", dialect.headers[0].text)
         self._again = _line_of_names([begin.group().strip(), *_TIMES] if begin else _TIMES)
@@ -65,14 +67,17 @@ class RecognisedLog:
         RomRaider writes the names again when a unit or a column changes, and files get stitched.
         """
         grid = grid_of(block, self.dialect, columns)
+        self.first_line = begins = self._next_line
+        self._next_line += len(grid)
         if not grid.begins_with_letters() or self._again.search(block, len(FRONT)) is None:
             yield rows_in(grid, self.dialect, self._limits.field_bytes)
             return
-        for part in self._parts(block):
+        for at, part in self._parts(block):
+            self.first_line = begins + block.count(b"\n", len(FRONT), at)
             yield rows_of(FRONT + part, self.dialect, self._limits.field_bytes)
 
-    def _parts(self, block: bytes) -> Iterator[bytes]:
-        """The block without what is before it, in parts that share one line of names."""
+    def _parts(self, block: bytes) -> Iterator[tuple[int, bytes]]:
+        """The block without what is before it, in parts that share one line of names; where each begins."""
         begin = len(FRONT)
         for found in self._again.finditer(block, len(FRONT)):
             line = found.group().strip()
@@ -82,11 +87,11 @@ class RecognisedLog:
             if again is None or again.separator != self.dialect.separator or not again.known_names:
                 continue
             if found.start() > begin:
-                yield block[begin : found.start()]
+                yield begin, block[begin : found.start()]
             self._rename(again)
             begin = found.end()
         if begin < len(block):
-            yield block[begin:]
+            yield begin, block[begin:]
 
     def _rename(self, again: Dialect) -> None:
         try:

@@ -24,6 +24,9 @@ _GLUED = re.compile(
 _NOTHING = frozenset({b"", b"-", b"--", b"n/a", b"na", b"nan", b"null", b"none"})
 """What loggers write where nothing was measured."""
 
+NAMED_ROWS = 10
+"""So many of the rows that are left out are named by their line."""
+
 ReadWord = Callable[[str], float]
 """What a text that is no number stands for, NaN where it stands for nothing."""
 
@@ -59,13 +62,19 @@ class Rows:
 
     ``lines`` is None where every line of the block is a row.
     ``irregular`` has the fields of lines that were cut by the tolerant way. ``unusable`` counts lines
-    that are no data row, by reason. Empty lines are neither.
+    that are no data row, by reason; ``refused`` are the first of them, each with its reason. Empty lines are
+    neither.
     """
 
     grid: LineGrid
     lines: Offsets | None
     irregular: dict[int, list[bytes]]
     unusable: Counter[str]
+    refused: Sequence[tuple[int, str]] = ()
+
+    def line(self, row: int) -> int:
+        """Number of a row's line in the block, from 0."""
+        return row if self.lines is None else int(self.lines[row])
 
     def __len__(self) -> int:
         return len(self.grid) if self.lines is None else int(self.lines.size)
@@ -141,6 +150,7 @@ def rows_in(grid: LineGrid, dialect: Dialect, longest_field: int = DEFAULT_LIMIT
     kept = (grid.field_counts() == expected) & ~grid.quoted_lines() & short
     irregular: dict[int, list[bytes]] = {}
     unusable: Counter[str] = Counter()
+    refused: list[tuple[int, str]] = []
     for line in np.flatnonzero(~kept & (lengths > 0)).tolist():
         content = grid.line(line)
         if not content.strip():
@@ -148,10 +158,12 @@ def rows_in(grid: LineGrid, dialect: Dialect, longest_field: int = DEFAULT_LIMIT
         cells = dialect.cells(content)
         if reason := _unusable(cells, expected, longest_field):
             unusable[reason] += 1
+            if len(refused) < NAMED_ROWS:
+                refused.append((line, reason))
             continue
         kept[line] = True
         irregular[line] = [cell.encode() for cell in cells]
-    return Rows(grid, np.flatnonzero(kept).astype(np.int64), irregular, unusable)
+    return Rows(grid, np.flatnonzero(kept).astype(np.int64), irregular, unusable, refused)
 
 
 def _unusable(cells: Sequence[str], expected: int, longest_field: int) -> str | None:

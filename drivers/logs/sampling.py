@@ -12,7 +12,7 @@ from drivers.logs.columns import Column
 from drivers.logs.fuel_loop import LoopCoding, LoopInference, code_of_text, decoded_loop
 from drivers.logs.layout import LogLayout
 from drivers.logs.number_parser import Mask
-from drivers.logs.rows import Cells, ReadWord
+from drivers.logs.rows import NAMED_ROWS, Cells, ReadWord
 from drivers.logs.time_column import StampGroup, TimeLine, spread, steps_from
 from lowmaf.samples import Floats, SampleBatch
 
@@ -56,6 +56,8 @@ class Sampler:
         self.rows = 0
         self.samples = 0
         self.unusable: Counter[str] = Counter()
+        self.untimed: list[int] = []
+        """The first rows without a time, of those that were taken last."""
         self.lost: Counter[str] = Counter()
         self.unknown_codes = 0
         self.gaps = 0
@@ -94,9 +96,11 @@ class Sampler:
         stamps, periods = rows.stamps(layout.time.index, layout.time.unit.factor)
         timed: Mask | None = np.isfinite(stamps)
         assert timed is not None
+        self.untimed = []
         if timed.all():
             timed = None
         else:
+            self.untimed = np.flatnonzero(~timed)[:NAMED_ROWS].tolist()
             self.unusable[NO_TIME] += int(stamps.size - np.count_nonzero(timed))
             stamps, periods = stamps[timed], None if periods is None else periods[timed]
         if not stamps.size:
