@@ -62,7 +62,8 @@ class PairedApp:
 
 @contextlib.asynccontextmanager
 async def paired_app(folder: Path, settings: AccessSettings | None = None) -> AsyncIterator[PairedApp]:
-    """Everything that the daemon offers; logs and analyses only as far as their routes."""
+    """Everything that the daemon offers; logs, analyses, results and pushed samples only as far as their
+    routes."""
     board, clock = FakeBoard(), Clock()
     async with await Store.open(folder / "car.sqlite3") as store:
         devices = await KeptDevices.load(store, max_devices=4, wall_clock=lambda: 1.7e9 + clock())
@@ -80,6 +81,8 @@ async def paired_app(folder: Path, settings: AccessSettings | None = None) -> As
             logs=cast("Any", NobodyHome()),
             log_sessions=cast("Any", NobodyHome()),
             analyses=cast("Any", NobodyHome()),
+            results=cast("Any", NobodyHome()),
+            ingest=cast("Any", NobodyHome()),
             access=settings,
             pairing=(devices, pairing),
             diagnose=diagnose,

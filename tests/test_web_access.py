@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import re
 from collections.abc import AsyncIterator
@@ -53,6 +54,13 @@ async def test_no_unsafe_route_is_open_to_the_network(car: PairedApp) -> None:
                         assert response.headers["www-authenticate"].startswith("Bearer")
     assert car.board.commands == []
     assert car.devices.devices() == []
+
+
+def test_the_walk_sees_the_routes_of_everything_that_can_be_offered() -> None:
+    parts = set(inspect.signature(create_app).parameters) - {"board", "version", "front"}
+    names = {"host_names", "openej_origins"}  # offer no routes
+    given = set(re.findall(r"^            (\w+)=", inspect.getsource(paired_app), re.MULTILINE))
+    assert parts - names <= given
 
 
 async def test_the_walk_finds_a_route_that_is_open(car: PairedApp) -> None:
