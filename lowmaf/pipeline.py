@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from lowmaf.cells import BlockKey, CellSums
 from lowmaf.data_warnings import change_warning
+from lowmaf.drive_statistics import DriveStatistics
 from lowmaf.estimate import Estimator
 from lowmaf.filters import Filters
 from lowmaf.judge import Judge, Judged
@@ -19,7 +20,6 @@ from lowmaf.samples import CHANNELS, Floats, SampleBatch
 from lowmaf.settings import CurveSettings
 from lowmaf.snapshot import DataWarning, HeldOut, SampleCounts, Snapshot
 from lowmaf.solve import CurveSolver
-from lowmaf.stream_statistics import StreamStatistics
 from lowmaf.typical_flow import typical_flow_gs
 from lowmaf.verdicts import Verdict
 from lowmaf.windows import Integers
@@ -62,7 +62,8 @@ class Pipeline:
         self.learned = Learned(table, self.settings, self._estimator, only_sums=only_sums)
         self._verdict_counts = np.zeros(len(Verdict), dtype=np.int64)
         self._counts_before_drive = self._verdict_counts.copy()
-        self._statistics = StreamStatistics()
+        self._statistics = DriveStatistics()
+        self._restored: set[int] = set()
         self._stream_warnings: dict[str, DataWarning] = {}
         self._updated_s = 0.0
         self._revision = 0
@@ -122,6 +123,7 @@ class Pipeline:
     def restore(self, drive: int, blocks: dict[int, Integers], counts: dict[str, int]) -> None:
         """Takes over what was kept of an earlier drive: sums per block and counts per verdict label."""
         self.learned.restore(drive, blocks)
+        self._restored.add(drive)
         for verdict in Verdict:
             self._verdict_counts[verdict] += counts.get(verdict.label, 0)
         self._revision += 1
@@ -136,7 +138,7 @@ class Pipeline:
         self.learned.begin_epoch(BlockKey(self._drive + 1, 0))
         self._verdict_counts[:] = 0
         self._counts_before_drive[:] = 0
-        self._statistics = StreamStatistics()
+        self._statistics = DriveStatistics()
         self._stream_warnings = {}
         self._judge = self._new_judge()
 
@@ -191,6 +193,7 @@ class Pipeline:
             own = self._verdict_counts - self._counts_before_drive
         else:
             own = np.zeros(len(Verdict), dtype=np.int64)
+        self._statistics.count_only(kept._restored | ({self._drive} if drive_goes_on else set()))
         self.learned = kept.learned
         self._counts_before_drive = kept._verdict_counts.copy()
         self._verdict_counts = kept._verdict_counts + own
@@ -208,7 +211,10 @@ class Pipeline:
     def exact_sums(self) -> ExactSums:
         """Everything learned so far that adds up exactly with other drives'."""
         return ExactSums(
-            self.learned.sums.total().sums[0], self._verdict_counts.copy(), self._statistics, self._revision
+            self.learned.sums.total().sums[0],
+            self._verdict_counts.copy(),
+            self._statistics.total(),
+            self._revision,
         )
 
     def equations(self) -> list[Reduced]:
@@ -219,7 +225,7 @@ class Pipeline:
         """Takes over drives that were read elsewhere, into a pipeline that has seen nothing yet."""
         self.learned.take_merged(merged.exact.total, merged.equations)
         self._verdict_counts = self._verdict_counts + merged.exact.verdict_counts
-        self._statistics = self._statistics + merged.exact.statistics
+        self._statistics.add(self._drive, merged.exact.statistics)
         self._stream_warnings |= {warning.code: warning for warning in merged.warnings}
         self._revision += merged.exact.revision
         self._updated_s = merged.updated_s
@@ -273,7 +279,7 @@ class Pipeline:
         found = self._estimator.estimate(self.learned.evidence(), self.locked)
         warnings = (
             *self._stream_warnings.values(),
-            *self._estimator.warnings(found, counts, self._statistics, self.filters.trim_limit_pct),
+            *self._estimator.warnings(found, counts, self._statistics.total(), self.filters.trim_limit_pct),
         )
         return Snapshot(
             revision=self._revision,
@@ -302,7 +308,7 @@ class Pipeline:
             self._flow_gs,
             self.filters,
             self.settings,
-            self._statistics,
+            self._statistics.of(self._drive),
             looks_ahead=self.estimator == "curve",
         )
 

@@ -65,6 +65,28 @@ async def test_an_excluded_drive_leaves_no_trace_and_comes_back_whole(path: Path
         assert_same_table(car.hub.snapshot(), with_all)
 
 
+async def test_an_excluded_drive_takes_its_warnings_along_and_brings_them_back(path: Path) -> None:
+    def warned() -> bool:
+        return "slow_polling" in {warning.code for warning in car.hub.snapshot().warnings}
+
+    async with kept(path) as car:
+        slow = car.begin(drive(1).at(np.arange(len(drive(1))) % 20 == 0))
+        car.hub.source_ended()
+        await car.store.flush()
+        assert warned()
+        await car.sessions.change(slow, EXCLUDED)
+        assert not warned()
+        await car.sessions.change(slow, INCLUDED)
+        assert warned()
+        going_on = car.begin(drive(2).slice(0, 1000))
+        await car.sessions.change(slow, EXCLUDED)
+        assert car.hub.session() == going_on
+        assert not warned()
+        await car.sessions.delete(slow)
+        car.hub.source_ended()
+        assert not warned()
+
+
 async def test_a_drive_that_goes_on_keeps_all_of_its_samples(path: Path, tmp_path: Path) -> None:
     async with kept(tmp_path / "other.sqlite3") as other:
         await other.driven(1)
