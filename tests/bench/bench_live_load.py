@@ -36,6 +36,7 @@ from bench_analyses import (
     watch_table,
 )
 from crowd_servers import PEERS, cpu_s
+from figures import not_measured, report
 
 USERS = 14_000
 SLOW = 500
@@ -131,7 +132,7 @@ def main() -> int:
     if shutil.which("wrk"):
         loads[f"{USERS} users"] = crowd
     else:
-        print("no wrk here: apt install wrk")
+        not_measured(f"{USERS} users", "no wrk here: apt install wrk")
     with tempfile.TemporaryDirectory(prefix="lowmaf-bench-") as name:
         folder = Path(name)
         daemon = started(folder, "127.0.0.1:9")
@@ -144,14 +145,14 @@ def main() -> int:
                     found = age_ms(daemon.port)
                     busy = (cpu_s(daemon.process.pid) - before_s) / (time.monotonic() - began_s)
                 p50, p99 = np.quantile(found, (0.5, 0.99))
-                print(
-                    f"  {words:20s} p50 {p50:5.0f} ms, p99 {p99:5.0f} ms (target {AGE_TARGET_MS:g}), worst "
-                    f"{found.max():5.0f} ms; the daemon used {busy:.2f} processors"
-                )
+                report(f"age of the table, {words}, median", float(p50), "ms")
+                report(f"age of the table, {words}, p99", float(p99), "ms", at_most=AGE_TARGET_MS)
+                report(f"age of the table, {words}, worst", float(found.max()), "ms")
+                report(f"CPU of the daemon, {words}", busy, "processors")
         finally:
             stopped(daemon)
         missing = samples_missing(folder / "lowmaf.sqlite3")
-    print(f"  live samples that the database lacks: {missing}")
+    report("live samples that the database lacks", missing, at_most=0)
     return 0 if missing == 0 else 1
 
 

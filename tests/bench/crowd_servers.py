@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import gc
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -18,6 +19,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from figures import not_measured
 
 PEERS = Path(__file__).resolve().parent / "peers"
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
@@ -35,13 +38,13 @@ def commands(body: Path, folder: Path) -> dict[str, list[str]]:
     if node and _has_fastify(node):
         found["Fastify"] = [node, str(PEERS / "fastify.js")]
     else:
-        print("no Fastify here: npm install fastify in a folder, and NODE_PATH=FOLDER/node_modules")
+        not_measured("Fastify", "npm install fastify in a folder, and NODE_PATH=FOLDER/node_modules")
     if go:
         binary = folder / "table"
         subprocess.run([go, "build", "-o", binary, PEERS / "table.go"], check=True, cwd=folder)
         found["Go net/http"] = [str(binary)]
     else:
-        print("no Go here: apt install golang")
+        not_measured("Go net/http", "no Go here: apt install golang")
     body.touch()
     return found
 
@@ -51,12 +54,19 @@ def _has_fastify(node: str) -> bool:
     return asked.returncode == 0
 
 
+def _free_port() -> int:
+    """One that no connection of the crowds before can still hold: the system gives those from 32768 on."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no free port from 20000 to 32000")
+
+
 @contextlib.contextmanager
 def running(command: list[str], body: Path) -> Iterator[tuple[int, int]]:
     """Port and process id of a server that answers."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = _free_port()
     environment = {**os.environ, "GOMAXPROCS": "1"}
     process = subprocess.Popen([*command, str(port), str(body)], env=environment)
     try:
@@ -85,6 +95,12 @@ def cpu_s(pid: int) -> float:
     """CPU time that a process has used so far with those that it has started and that still run, s."""
     fields = [(folder / "stat").read_text().rpartition(")")[2].split() for folder in _with_children(pid)]
     return sum(int(one[11]) + int(one[12]) for one in fields) / CLOCK_TICKS
+
+
+def threads_cpu_s(pid: int) -> float:
+    """CPU time of the threads that a process has now, s, to the nanosecond."""
+    threads = (Path("/proc") / str(pid) / "task").iterdir()
+    return 1e-9 * sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads)
 
 
 def memory_mb(pid: int) -> float:
