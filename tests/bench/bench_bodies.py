@@ -29,6 +29,7 @@ from crowd_servers import running
 from csv_logs import SIZES, write_log
 from figures import report
 from pydantic import BaseModel
+from server_cpu import threads_cpu_s
 
 from lowmaf.openej import OpenEjColumns, openej_table
 
@@ -126,25 +127,18 @@ def bodies() -> tuple[bytes, bytes]:
         return path.read_bytes(), json.dumps(rows).encode()
 
 
-def server_cpu_s(pid: int) -> float:
-    """CPU time of a server's threads, s, to the nanosecond."""
-    return 1e-9 * sum(
-        int((thread / "schedstat").read_text().split()[0]) for thread in Path(f"/proc/{pid}/task").iterdir()
-    )
-
-
 def posting(server: tuple[int, int], path: str, kind: str, body: bytes) -> Callable[[], float]:
     """What sends a body over a connection that stays, and says what CPU time that took the server."""
     port, pid = server
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
     def post() -> float:
-        before_s = server_cpu_s(pid)
+        before_s = threads_cpu_s(pid)
         connection.request("POST", path, body, {"Content-Type": kind})
         answer = connection.getresponse()
         said = answer.read()
         assert answer.status == 200, said
-        return server_cpu_s(pid) - before_s
+        return threads_cpu_s(pid) - before_s
 
     return post
 

@@ -97,12 +97,6 @@ def cpu_s(pid: int) -> float:
     return sum(int(one[11]) + int(one[12]) for one in fields) / CLOCK_TICKS
 
 
-def threads_cpu_s(pid: int) -> float:
-    """CPU time of the threads that a process has now, s, to the nanosecond."""
-    threads = (Path("/proc") / str(pid) / "task").iterdir()
-    return 1e-9 * sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads)
-
-
 def memory_mb(pid: int) -> float:
     """Resident memory of a process and those that it has started, MB; what they share counts for each."""
     pages = sum(int((folder / "statm").read_text().split()[1]) for folder in _with_children(pid))
