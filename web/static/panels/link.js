@@ -83,7 +83,8 @@ function sentence(board) {
   if (board.stale) {
     return "This page has lost the daemon and tries to reach it again.";
   }
-  return board.link?.words ?? "Asking the daemon …";
+  const { state = "", words = "Asking the daemon …" } = board.link ?? {};
+  return words.startsWith(`${state}: `) ? words.slice(state.length + 2) : words; // the state stands above
 }
 
 /** @param {import("../board.js").Status} status */
