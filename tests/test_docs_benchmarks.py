@@ -54,7 +54,8 @@ def test_every_promise_that_is_counted_has_its_test(project: Path, module: Any) 
 
 def test_every_benchmark_reports_figures(bench: Path) -> None:
     for path in bench.glob("bench_*.py"):
-        assert re.search(r"\breport(_figures)?\(", path.read_text(encoding="utf-8")), f"{path.name}: no figure"
+        source = path.read_text(encoding="utf-8")
+        assert re.search(r"\breport(_figures)?\(", source), f"{path.name}: no figure"
 
 
 def test_a_figure_is_held_against_its_target_and_kept(
