@@ -393,6 +393,22 @@ async def test_random_damage_never_makes_anything_wrong(path: Path, rounds: int)
     assert recovered > rounds / 5
 
 
+async def test_a_snapshot_is_compact_and_a_database_itself(path: Path, tmp_path: Path) -> None:
+    newest = snapshots(path)[0]
+    alone = tmp_path / "alone.sqlite3"
+    shutil.copy(newest, alone)
+    with closing(sqlite3.connect(newest)) as connection:
+        assert connection.execute("PRAGMA freelist_count").fetchone() == (0,)
+        connection.execute("VACUUM INTO ?", (str(tmp_path / "vacuumed.sqlite3"),))
+    assert newest.stat().st_size <= (tmp_path / "vacuumed.sqlite3").stat().st_size * 1.05
+    async with await Store.open(alone) as store:
+        assert store.notices == ()
+        assert await kept(store) == EVERYTHING
+        assert [session.samples for session in await store.sessions()] == [50 * CHUNKS] * DRIVES
+        assert await store.locks(1) == {3, 7}
+        assert await store.begin_session(start()) == DRIVES + 1
+
+
 async def test_a_snapshot_is_of_one_moment_and_only_three_are_kept(path: Path) -> None:
     assert [snapshot.name for snapshot in snapshots(path)] == [f"car.sqlite3.snapshot-{n}" for n in (6, 5, 4)]
     with closing(sqlite3.connect(snapshots(path)[0])) as connection:

@@ -1,8 +1,14 @@
 """Snapshots: copies of what was learned beside the database, for the day its file is damaged.
 
 A snapshot holds every table but the raw samples. Those are by far the most of the file: to copy them at the
-end of each drive would wear the card more than the drive itself did, and take longer than the power stays
-on after the ignition is off.
+end of each drive would wear the card more than the drive itself did (a full database is hundreds of MB, a
+drive writes a few), and take longer than the power stays on after the ignition is off. What samples are for,
+judging a drive anew, is lost with them; the table and its error bars are not.
+
+It is what ``VACUUM INTO`` would make of those tables: each is read in the one transaction, so all are of one
+moment while the database is written on, and goes row after row into a new file without a free page, which
+is synced before it gets its name. A snapshot is a database itself: under the database's name lowmaf
+starts with it.
 """
 
 from __future__ import annotations
