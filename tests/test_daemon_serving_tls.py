@@ -20,6 +20,7 @@ import pytest
 
 from daemon.cli import main
 from daemon.config.check import check_config
+from daemon.doctor.service import health
 from daemon.errors import UsageError
 from daemon.serving.tls import TlsError, tls_context, validity, validity_trouble
 
@@ -242,6 +243,13 @@ async def test_pages_of_other_origins_change_nothing(
 ) -> None:
     headers = {"origin": origin.replace("PORT", str(client.base_url.port))}
     assert (await client.post("/api/v1/commands", json={}, headers=headers)).status_code == status
+
+
+def test_doctor_finds_it_answering(address: str) -> None:
+    port = httpx.URL(address).port
+    assert port is not None
+    for scheme, found in (("https", True), ("http", False)):
+        assert (health("127.0.0.1", port, scheme) is not None) == found
 
 
 async def test_the_host_rule_holds(client: httpx.AsyncClient) -> None:

@@ -59,7 +59,7 @@ async def test_nothing_is_described_that_is_not_there(document: dict[str, Any]) 
 
 @pytest.fixture
 def daemon(tmp_path: Path) -> Iterator[str]:
-    with running_demo(tmp_path) as address:
+    with running_demo(tmp_path, "--speed", "1") as address:
         yield address
 
 
