@@ -138,6 +138,43 @@ async def test_the_writer_commits_by_itself(path: Path) -> None:
         assert store.status()["written_bytes"] >= 0
 
 
+async def test_who_asks_often_has_no_crumbs_of_a_drive_written(path: Path) -> None:
+    async with await Store.open(path, commit_interval_s=NEVER_S) as store:
+        handed_over: list[int] = []
+        store.before_commit = lambda: handed_over.append(1)
+        session = await store.begin_session(START)
+        before = len(handed_over)
+        store.write_samples(session, batch(0, 20))
+        store.write_blocks(session, {0: b"state"})
+        store.write("INSERT INTO meta VALUES ('order', 'kept')")
+        await store.flush(with_drive=False)
+        assert await store.remembered("order") == "kept"
+        assert await samples_of(store, session) == []
+        assert len(handed_over) == before
+        await store.flush()
+        (kept,) = await samples_of(store, session)
+        assert same(kept, batch(0, 20))
+        assert len(handed_over) == before + 1
+
+
+async def test_a_drive_is_written_in_time_however_often_others_ask(path: Path) -> None:
+    async with await Store.open(path, commit_interval_s=0.3) as store, asyncio.timeout(20.0):
+        session = await store.begin_session(START)
+        store.write_samples(session, batch(0, 20))
+        asked = 0
+        while not await samples_of(store, session):
+            store.write("INSERT OR REPLACE INTO meta VALUES ('order', ?)", str(asked))
+            await store.flush(with_drive=False)
+            asked += 1
+        assert asked > 1
+        store.write_samples(session, batch(20, 20))
+        await store.flush(with_drive=False)
+        written_s = asyncio.get_running_loop().time()
+        while len(await samples_of(store, session)) < 2:  # noqa: ASYNC110 - the writer asks nobody
+            await asyncio.sleep(0.01)
+        assert asyncio.get_running_loop().time() - written_s < 5.0, "nobody has to ask"
+
+
 async def test_only_what_was_committed_can_be_read_and_nothing_waits_for_it(path: Path) -> None:
     async with await Store.open(path, commit_interval_s=NEVER_S) as store:
         session = await store.begin_session(START)

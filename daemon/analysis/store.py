@@ -65,7 +65,7 @@ class AnalysisStore:
 
     async def flush(self) -> None:
         """Returns once everything that was written survives a power cut."""
-        await self._store.flush()
+        await self._store.flush(with_drive=False)
 
     def current_table(self) -> MafTable | None:
         """The MAF table that is in the ECU now."""
@@ -121,7 +121,7 @@ class AnalysisStore:
             for begin in range(0, len(runs), _RUNS_PER_STATEMENT):
                 self._write_runs(runs[begin : begin + _RUNS_PER_STATEMENT])
             try:
-                await self._store.flush()
+                await self.flush()
             except StoreError:
                 for run in runs:  # what waits to be written is written one day, and must come to nothing
                     self._store.write("DELETE FROM analyses WHERE id = ?", run.id)

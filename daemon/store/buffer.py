@@ -33,10 +33,13 @@ class PendingWrites:
         self.sample_count += len(batch)
         self._drop_oldest()
 
-    def take(self, *, with_samples: bool) -> PendingWrites:
+    def take(self, *, with_samples: bool, with_cells: bool = True) -> PendingWrites:
         """What is to be written now; it is no longer held here."""
-        taken = PendingWrites(self.statements, deque(), 0, self.blocks, self.counts)
-        self.statements, self.blocks, self.counts = [], {}, {}
+        taken = PendingWrites(self.statements)
+        self.statements = []
+        if with_cells:
+            taken.blocks, taken.counts = self.blocks, self.counts
+            self.blocks, self.counts = {}, {}
         if with_samples:
             taken.samples, taken.sample_count = self.samples, self.sample_count
             self.samples, self.sample_count = deque(), 0

@@ -184,13 +184,14 @@ class Store(StoreQueue):
         await self._try_flush()
         return current
 
-    async def flush(self) -> None:
-        """Returns once everything that was written before is on the disk and survives a power cut.
+    async def flush(self, *, with_drive: bool = True) -> None:
+        """Returns once everything that was written before is on the disk and survives a power cut; without
+        ``with_drive`` all but samples, cells and counts of drives, whose own time to be written comes.
 
         Raises:
             StoreError: something is not; it stays pending and is tried again.
         """
-        await self._writer.flush()
+        await self._writer.flush(with_drive=with_drive)
 
     # ---- how it goes
 

@@ -83,12 +83,15 @@ class StoreWriter:
         self._samples_retry_s = 0.0
         self._turn_began_s: float | None = None
         self._waiting: list[asyncio.Future[None]] = []
+        self._drive_wanted = False
+        self._drive_written_s = time.monotonic()
         self._wake = asyncio.Event()
         self._closing = False
         self._task = asyncio.create_task(self._write_until_closed(), name="store writer")
 
-    async def flush(self) -> None:
-        """Returns once everything that was pending is on the disk.
+    async def flush(self, *, with_drive: bool = True) -> None:
+        """Returns once everything that was pending is on the disk; without ``with_drive`` the samples and
+        cells of a drive wait for their own time, so that who asks often does not have them written in crumbs.
 
         Raises:
             StoreError: something is not; it stays pending and is tried again.
@@ -99,6 +102,7 @@ class StoreWriter:
             raise StoreError(f"{self._path}: the store is closed")
         durable = asyncio.get_running_loop().create_future()
         self._waiting.append(durable)
+        self._drive_wanted = self._drive_wanted or with_drive
         self._wake.set()
         await durable
 
@@ -140,7 +144,8 @@ class StoreWriter:
     async def _write_until_closed(self) -> None:
         while not self._closing:
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), self._commit_interval_s)
+                due_s = self._drive_written_s + self._commit_interval_s
+                await asyncio.wait_for(self._wake.wait(), max(0.0, due_s - time.monotonic()))
             self._wake.clear()
             if not self._closing:
                 await self._serve()
@@ -149,9 +154,14 @@ class StoreWriter:
     async def _serve(self) -> None:
         """Writes, and tells whoever waits for it how that went."""
         waiting, self._waiting = self._waiting, []
-        self._turn_began_s = time.monotonic()
+        self._turn_began_s = now_s = time.monotonic()
+        wanted, self._drive_wanted = self._drive_wanted or self._closing, False
         try:
-            error = await self._write(everything=bool(waiting) or self._closing)
+            if wanted or not waiting or now_s - self._drive_written_s >= self._commit_interval_s:
+                self._drive_written_s = now_s
+                error = await self._write(everything=wanted)
+            else:
+                error = await self._write_statements()
         except BaseException as bug:
             _settle([*waiting, *self._waiting], bug)
             raise
@@ -175,6 +185,13 @@ class StoreWriter:
             return error_words(error)
         return "; ".join(notice.message for notice in self.notices) if held_back else None
 
+    async def _write_statements(self) -> str | None:
+        """The same for statements alone."""
+        if self._connection is None and (words := await self._try_to_open(time.monotonic())) is not None:
+            return words
+        error = await self._try_commit(with_samples=False, with_cells=False)
+        return None if error is None else error_words(error)
+
     async def _try_to_open(self, now_s: float) -> str | None:
         """Asks for a connection where it is time to; returns in words why there is none."""
         if now_s - self._opened_s >= OPEN_RETRY_S:
@@ -192,10 +209,12 @@ class StoreWriter:
                 return None
         return self._notices["read_only"].message
 
-    async def _try_commit(self, *, with_samples: bool) -> sqlite3.DatabaseError | None:
+    async def _try_commit(
+        self, *, with_samples: bool, with_cells: bool = True
+    ) -> sqlite3.DatabaseError | None:
         """Commits, and keeps the notices true. Returns a failure of the disk; one of ours is raised."""
         try:
-            await self._commit(with_samples=with_samples)
+            await self._commit(with_samples=with_samples, with_cells=with_cells)
         except sqlite3.DatabaseError as error:
             if not isinstance(error, sqlite3.OperationalError) and type(error) is not sqlite3.DatabaseError:
                 raise
@@ -213,8 +232,8 @@ class StoreWriter:
             self._notices.pop("disk_full", None)
         return None
 
-    async def _commit(self, *, with_samples: bool) -> None:
-        taken = self.pending.take(with_samples=with_samples)
+    async def _commit(self, *, with_samples: bool, with_cells: bool) -> None:
+        taken = self.pending.take(with_samples=with_samples, with_cells=with_cells)
         if not taken:
             return
         started_s = time.monotonic()
