@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -46,8 +47,14 @@ class BootClock:
 def read_clock() -> ClockReading:
     """This moment."""
     try:
-        boot_id: str | None = BOOT_ID.read_text(encoding="ascii").strip()
+        boot_id: str | None = _boot_id(BOOT_ID)
     except OSError:
         boot_id = None
     state = ClockState.SYNCED if SYNCHRONIZED.exists() else ClockState.UNSYNCED
     return ClockReading(time.time(), time.monotonic(), state, boot_id)
+
+
+@lru_cache(maxsize=1)
+def _boot_id(source: Path) -> str:
+    """It stays what it is as long as this program runs."""
+    return source.read_text(encoding="ascii").strip()

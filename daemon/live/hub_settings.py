@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
 from daemon.live.replayed_log import ReplayedLog
@@ -27,5 +28,11 @@ class HubSettings:
 
     def as_kept(self) -> Mapping[str, Any]:
         """What a session is kept with: all that its cells were made with, beside the samples."""
-        made_with = {"filters": asdict(self.filters), "curve": asdict(self.curve)}
+        made_with = _made_with(self.filters, self.curve)
         return made_with if self.log is None else {**made_with, "log": self.log.as_kept()}
+
+
+@lru_cache(maxsize=8)
+def _made_with(filters: Filters, curve: CurveSettings) -> Mapping[str, Any]:
+    """Kept, for others push sessions by the hundred: each has the same."""
+    return {"filters": asdict(filters), "curve": asdict(curve)}
