@@ -243,7 +243,7 @@ async def test_a_database_that_takes_no_writes_acknowledges_nothing_and_keeps_no
 ) -> None:
     log = await bench.upload()
 
-    async def fail() -> None:
+    async def fail(**_: object) -> None:
         raise StoreError("no room left on the disk")
 
     with monkeypatch.context() as patched:
