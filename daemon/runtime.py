@@ -26,6 +26,7 @@ from daemon.errors import WorkError
 from daemon.ingest.ingest import Ingestion
 from daemon.ingest.session_writer import INGEST, UPLOAD, SessionWriter
 from daemon.live.clock_watch import ClockWatch
+from daemon.live.ecu_watch import EcuWatch
 from daemon.live.held_out_watch import watch_held_out
 from daemon.live.hub import Hub
 from daemon.live.hub_settings import HubSettings
@@ -146,6 +147,7 @@ async def _run(plan: Plan) -> None:
                 plan.filters,
             )
             hub = Hub(settings, store)
+            hub.ecu = EcuWatch(await store.ecu(), store.write_ecu)
             await _learn_on(hub, store)
             store.before_commit = hub.save
             analysis = AnalysisService(

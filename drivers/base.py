@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from lowmaf.samples import SampleBatch
 
@@ -73,4 +73,14 @@ class Driver(Protocol):
 
     def describe(self) -> str:
         """The link in words for the status line, such as ``SSM on CAN vcan0, ECU 4D12044006``."""
+        ...
+
+
+@runtime_checkable
+class NamesItsEcu(Protocol):
+    """A driver whose ECUs say which they are."""
+
+    @property
+    def ecu_id(self) -> str | None:
+        """The id of the ECU that is read, None before it was identified."""
         ...

@@ -37,6 +37,11 @@ class SsmCan(PolledCan):
         reader = SsmReader(link)
         return _SsmReading(reader, reader.plan(reader.identify(), self._definition))
 
+    @property
+    def ecu_id(self) -> str | None:
+        """The id of the ECU, None before it was identified."""
+        return self.reading.plan.ecu_id if isinstance(self.reading, _SsmReading) else None
+
 
 @dataclass(frozen=True, slots=True)
 class _SsmReading:

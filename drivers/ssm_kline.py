@@ -84,6 +84,10 @@ class SsmKline:
         self._continuous = self.options.mode == "continuous"
         self._plan: ReadingPlan | None = None
 
+    @property
+    def ecu_id(self) -> str | None:
+        return None if self._plan is None else self._plan.ecu_id
+
     def describe(self) -> str:
         where = f"SSM on K-line {self.options.port}"
         if self._plan is None:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from daemon.live.drive_watch import DriveStep, DriveWatch
+from daemon.live.ecu_watch import EcuWatch
 from daemon.live.hub_commands import carry_out
 from daemon.live.hub_settings import HubSettings
 from daemon.live.live_view import TruthSource, reading_of, truth_of
@@ -76,6 +77,7 @@ class Hub:
         self._pause_wanted = False
         self._pause_changed = asyncio.Event()
         self.truth_source: TruthSource | None = None
+        self.ecu = EcuWatch()
 
     # ---- what the source does
 
@@ -84,6 +86,11 @@ class Hub:
         self._driver = driver
         self._connected = True
         self._drive.connected()
+
+    def ecu_seen(self, ecu_id: str | None) -> None:
+        """Which ECU the source reads; None where it does not say."""
+        self.ecu.seen(ecu_id)
+        self.pipeline.touch()
 
     def take(self, batch: SampleBatch) -> None:
         """Samples as they arrive. Those of a running engine belong to a drive, the others are only shown."""
@@ -186,6 +193,7 @@ class Hub:
         self._end_session()
         self.pipeline.begin(self._store.newest_session)  # samples may have been pushed since the drive began
         self.pipeline.forget()
+        self.ecu.learn_anew()
         self._save_epoch()
         self._forget_view()
         if driving:
@@ -255,7 +263,7 @@ class Hub:
         if self._snapshot.revision != revision:
             now_s = self._now_s()
             if now_s - self._solved_s >= SOLVE_INTERVAL_S or self.pipeline.pending == 0:
-                self._snapshot = self.pipeline.snapshot(self._held_out)
+                self._snapshot = self.ecu.warned(self.pipeline.snapshot(self._held_out))
                 self._solved_s = now_s
             else:
                 self._snapshot = replace(

@@ -9,7 +9,7 @@ import random
 from collections.abc import Awaitable, Callable
 
 from daemon.live.hub import Hub
-from drivers.base import DeviceUnavailableError, Driver, EcuSilentError, LinkInUseError
+from drivers.base import DeviceUnavailableError, Driver, EcuSilentError, LinkInUseError, NamesItsEcu
 
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 30.0
@@ -121,6 +121,7 @@ class Supervisor:
                 if first:
                     first, limit_s = False, self._silent_limit_s
                     self._hub.source_connected(driver.name)
+                    self._hub.ecu_seen(driver.ecu_id if isinstance(driver, NamesItsEcu) else None)
                     self._note_success(driver)
                 self._hub.take(batch)
 

@@ -183,6 +183,12 @@ class StoreReader:
         kept = json.loads(text)
         return kept["epoch"], BlockKey(kept["session"], kept["block"])
 
+    async def ecu(self) -> str | None:
+        """Id of the ECU that the table is learned from; None where that is not known."""
+        text = await self.remembered("ecu")
+        kept = None if text is None else unsealed(text)
+        return None if kept is None else str(kept["id"])
+
     async def last_session(self) -> int:
         """Number of the newest session ever begun, 0 before the first. Numbers are not used again."""
         ((last,),) = await self._read(

@@ -158,6 +158,10 @@ class StoreQueue(StoreReader):
             self.write("INSERT INTO cell_locks VALUES (?, ?)", revision, cell)
         self._write_sealed("locks", {"revision": revision, "cells": sorted(cells)})
 
+    def write_ecu(self, ecu_id: str) -> None:
+        """Keeps which ECU the table is learned from."""
+        self._write_sealed("ecu", {"id": ecu_id})
+
     def write_epoch(self, epoch: int, start: BlockKey) -> None:
         """Keeps that a new epoch of learning began: of what was learned, blocks from ``start`` on count."""
         self._write_sealed("epoch", {"epoch": epoch, "session": start.drive, "block": start.block})

@@ -74,6 +74,10 @@ class Simulator:
         """Samples per second of simulated time."""
         return min(_RATE_HZ, max(_LOWEST_RATE_HZ, _WALL_RATE_HZ / self.options.speed))
 
+    @property
+    def ecu_id(self) -> str | None:
+        return None if self._driver is None else self._driver.ecu_id
+
     def describe(self) -> str:
         words = f"simulated car, {self.options.drive} drive, {self.options.speed:g} × real time"
         reading = self._driver.reading if self._driver is not None else None
