@@ -87,8 +87,9 @@ async def every_view_shows_what_was_learned(page: Page, name: str) -> None:
     assert await too_wide(page) == []
     await page.screenshot(path=OUTPUT / f"{name}-drive.png")
     await go(page, "table")
-    await expect(page.locator('#table tr[data-state="measured"]').first).to_be_attached()
-    await page.locator('#table tr[data-state="measured"] .volts a').first.click()
+    measured = page.locator('#table tr[data-state="measured"] .volts a')
+    await expect(measured.first).to_be_attached()
+    await measured.nth(await measured.count() // 2).click()  # the outer ones may live on their neighbours
     await expect(page.locator("#cell .figure")).to_have_text(re.compile(r"[+−]?\d+\.\d\s%"))
     await expect(page.locator("#cell .history .estimate")).to_have_count(1)
     await expect(page.locator("#cell .samples li").first).to_be_visible(timeout=30_000)
