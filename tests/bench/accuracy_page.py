@@ -164,11 +164,11 @@ def _report_flashes(counted: Trials) -> None:
     """What is still needed after the table was flashed."""
     residuals = [trial.residual for _, trial in counted if trial.residual]
     before = np.nanmean([residual[OPENEJ] for residual in residuals], axis=0)
-    for way in WAYS:
+    for way, applied in WAYS.items():
         if way == OPENEJ:
             continue
         after = np.nanmean([residual[way] for residual in residuals], axis=0)
-        least, growth = (0.9, 1.0) if WAYS[way].carries_over else (None, None)  # as the daemon does it
+        least, growth = (0.9, 1.0) if applied.carries_over else (None, None)  # as the daemon does it
         report(f"needed after one flash, {way}", after[0], "%", peer=(OPENEJ, before[0]), at_most=least)
         name = f"needed after {len(after)} flashes, {way}"
         report(name, after[-1], "%", peer=("after the first", after[0]), ratio_at_most=growth)
