@@ -28,7 +28,8 @@ def commands_page() -> str:
 def _command(name: str, parser: argparse.ArgumentParser, depth: int = 2) -> Iterator[str]:
     yield f"{'#' * depth} {name}"
     yield ""
-    yield f"{(parser.description or '').capitalize()}."
+    words = parser.description or ""
+    yield f"{words[:1].upper()}{words[1:]}."
     options = [action for action in parser._actions if _is_own(action)]
     if options:
         yield ""

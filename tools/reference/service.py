@@ -73,7 +73,17 @@ def _openapi() -> dict[str, Any]:
     from web.access import AccessSettings  # noqa: PLC0415 - the web's packages are for this page only
     from web.app import create_app  # noqa: PLC0415
 
-    parts = ("sessions", "review", "logs", "analyses", "results", "ingest", "diagnose")
+    parts = (
+        "sessions",
+        "review",
+        "filters",
+        "logs",
+        "log_sessions",
+        "analyses",
+        "results",
+        "ingest",
+        "diagnose",
+    )
     app = create_app(
         Mock(),
         version="any",
