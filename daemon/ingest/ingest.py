@@ -1,4 +1,9 @@
-"""Samples that another logger pushes: each body a session of its own, durable before it is answered."""
+"""Samples that another logger pushes: each body a session of its own, durable before it is answered.
+
+They are not judged here: a session counts when somebody includes it, and is then judged with the rest of what
+is kept. Records are decoded on the event loop: a body's part takes it a millisecond, decoding is a quarter of
+all that a record costs, and one core takes more records than any number of cars in a club sends.
+"""
 
 from __future__ import annotations
 
