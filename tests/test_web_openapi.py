@@ -89,7 +89,7 @@ def test_no_request_that_can_be_thought_up_breaks_it(
             *("--phases", "coverage,fuzzing", "--max-examples", str(examples), "--seed", "1"),
             *("--checks", "all", "--exclude-checks", CHECKS_LEFT_OUT, "--request-timeout", "120"),
             *("--max-response-time", str(LONGEST_ANSWER_S)),
-            *("--warnings", "off", "--workers", "4", "--generation-database", ":memory:"),
+            *("--warnings", "off", "--generation-database", ":memory:"),
         ],
         cwd=tmp_path,
         check=False,
