@@ -114,7 +114,7 @@ def folder(tmp_path: Path, project: Path) -> Path:
 def make_certificate(folder: Path) -> None:
     """By the very line of the page, in this folder and without what needs the service."""
     (line,) = re.findall(
-        r"^sudo (openssl .*?[^\\])$", text_of("docs/how-to/tls.md"), re.MULTILINE | re.DOTALL
+        r"^sudo (openssl .*?[^\\])$", text_of("docs/how-to/https.md"), re.MULTILINE | re.DOTALL
     )
     words = shlex.split(line.replace("\\\n", " ").replace("/etc/lowmaf/", f"{folder}/"))
     subprocess.run(words, capture_output=True, check=True, timeout=30)
