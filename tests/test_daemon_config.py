@@ -86,7 +86,7 @@ def test_values_reach_their_sections(write) -> None:
     ("text", "expected"),
     [
         ("[vehicle]\nnmae = 'x'", "2: no key 'nmae' in [vehicle]; nearest is 'name'"),
-        ("[web]\nqqq = 1", "2: no key 'qqq' in [web]; keys are host, port, host_names"),
+        ("[web]\nqqq = 1", "2: no key 'qqq' in [web]; keys are host, port, tls_certificate"),
         ("[web]\nlevel = 'info'", "2: no key 'level' in [web]; it belongs below [log]"),
         ("port = 80", "1: port stands outside its section: it belongs below [web]"),
         ("\n[wbe]\nport = 80", "2: no section [wbe]; nearest is [web]; sections are vehicle,"),

@@ -291,7 +291,7 @@ async def test_too_large_a_body_is_refused(client: httpx.AsyncClient, announced:
     headers = {"content-type": "application/json"}
     response = await client.post("/api/v1/commands", content=content, headers=headers)
     assert response.status_code == 413
-    assert error_of(response)["detail"] == {"limit_bytes": 65536}
+    assert error_of(response)["detail"] == {"limit_bytes": 64_000}
 
 
 # ---- errors, schema, static files

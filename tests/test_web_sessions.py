@@ -167,7 +167,7 @@ async def test_a_change_is_sent_as_json_and_is_small(client: httpx.AsyncClient) 
     answer = await client.patch(f"{SESSIONS}/1", content=b"{}", headers={"content-type": "text/plain"})
     assert (answer.status_code, error_of(answer)["code"]) == (415, "unsupported_media_type")
     headers = {"content-type": "application/json"}
-    answer = await client.patch(f"{SESSIONS}/1", content=b" " * 5000, headers=headers)
+    answer = await client.patch(f"{SESSIONS}/1", content=b" " * 70_000, headers=headers)
     assert answer.status_code == 413
 
 
