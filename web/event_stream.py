@@ -26,6 +26,10 @@ from web.rendition import RawHeaders
 MIN_INTERVAL_S = 0.1
 """At most ten events of each kind per second."""
 
+EARLY_S = 0.05
+"""A change may go out this much before its turn. A source of ten samples per second would otherwise wait for
+the latest of its own samples that ever was, again and again."""
+
 STATUS_INTERVAL_S = 1.0
 """A status goes out this often, and at once when it says something else in words.
 
@@ -196,11 +200,13 @@ class EventStream:
 
     async def _watch(self) -> None:
         generation = 0
+        loop = asyncio.get_running_loop()
+        turn_s = loop.time()
         while True:
+            turn_s = max(turn_s, loop.time()) + MIN_INTERVAL_S
             self._publish_changes()
-            next_s = asyncio.get_running_loop().time() + MIN_INTERVAL_S
             await self._feed_all()
-            await asyncio.sleep(max(0.0, next_s - asyncio.get_running_loop().time()))
+            await asyncio.sleep(max(0.0, turn_s - EARLY_S - loop.time()))
             try:
                 async with asyncio.timeout(STATUS_INTERVAL_S - MIN_INTERVAL_S):
                     generation = await self._board.changed(generation)

@@ -1,7 +1,7 @@
 """One measured figure beside its peer and its target: printed, and kept for the page of all of them.
 
 A benchmark calls :func:`report` for each figure and :func:`not_measured` for what cannot be had here. Where
-``LOWMAF_BENCH_FIGURES`` names a file, as ``run.py`` does, each is a line of JSON in it as well.
+``BENCH_FIGURES`` names a file, as ``run.py`` does, each is a line of JSON in it as well.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-RECORD = "LOWMAF_BENCH_FIGURES"
+RECORD = "BENCH_FIGURES"
 
 
 @dataclass(frozen=True, slots=True)
