@@ -102,7 +102,10 @@ def _run(argv: Sequence[str] | None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     meant = next((word for word in arguments if not word.startswith("-")), None)
     parser = parser_with({meant})
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        parser.prog += f" {options.command}" if options.command else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     if options.version:
         print(f"lowmaf {_version()}")
         return 0

@@ -72,7 +72,10 @@ def ask_daemon(address: str, method: str, path: str, body: Mapping[str, Any] | N
         response = connection.getresponse()
         content = response.read()
     except (OSError, http.client.HTTPException) as error:
-        raise WorkError(f"lowmaf does not answer at {address}: {error}") from None
+        why = getattr(error, "strerror", None) or error
+        raise WorkError(
+            f"lowmaf does not answer at {address}: {why}; is it running, and on that port?"
+        ) from None
     finally:
         connection.close()
     return _answer(response.status, content, address)

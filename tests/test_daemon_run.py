@@ -131,6 +131,8 @@ def test_a_port_in_use_is_one_line_and_status_1(tmp_path: Path) -> None:
         (["demo", "--port", "70000"], "--port 70000 is impossible"),
         (["demo", "--seconds", "-1"], "--seconds -1 is impossible"),
         (["demo", "--colour"], "unrecognized arguments: --colour"),
+        (["setup", "--yes", "more"], "lowmaf setup: unrecognized arguments: more (see lowmaf setup --help)"),
+        (["simulate", "--transport", "kine"], "invalid choice: 'kine'"),
         (["run"], "--config"),
         (["run", "--config", "missing.toml"], "missing.toml"),
         (["rnu"], "rnu"),

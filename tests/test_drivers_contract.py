@@ -94,8 +94,10 @@ async def test_samples_are_plausible_and_in_order(name: str) -> None:
     with BENCHES[name](NO_FAULTS) as bench:
         samples = await take(create(name, bench.options, WallClock()), 10)
     assert samples.t_s[0] >= 0.0
-    assert {"stft_pct", "fuel_loop", "maf_gs"} <= samples.delivered
-    assert np.all(np.isfinite(samples["maf_gs"]))
+    assert {"stft_pct", "fuel_loop"} <= samples.delivered
+    air = samples.delivered & {"maf_v", "maf_gs"}
+    assert air
+    assert all(np.all(np.isfinite(samples[channel])) for channel in air)
     coolant_c = samples["ect_c"]
     assert np.isfinite(coolant_c[-1])  # what an ECU broadcasts seldom is missing at first
     assert np.all(np.isnan(coolant_c) | (coolant_c == ECT_C)) or name == "simulator"
@@ -105,7 +107,13 @@ async def idle_over(name: str, link: str, count: int) -> None:
     """A value that was never sent would show: the car stands warm at idle for the whole test."""
     with BENCHES[name](BAD_LINKS[link]) as bench:
         samples = await take(create(name, bench.options, WallClock()), count, limit_s=120.0)
-    known = {"ect_c": (ECT_C, ECT_C), "speed_kmh": (0.0, 0.0), "rpm": (500.0, 1100.0), "maf_gs": (1.0, 9.0)}
+    known = {
+        "ect_c": (ECT_C, ECT_C),
+        "speed_kmh": (0.0, 0.0),
+        "rpm": (500.0, 1100.0),
+        "maf_v": (0.9, 1.6),
+        "maf_gs": (1.0, 9.0),
+    }
     for channel, (low, high) in known.items():
         values = samples[channel]
         assert np.all(np.isnan(values) | ((values >= low) & (values <= high))), (link, channel, values)

@@ -87,6 +87,16 @@ def test_the_coding_of_a_chosen_column_comes_from_values_that_fit_one_only(value
     assert coding_from_values(np.array(values, dtype=np.float64)) is coding
 
 
+def test_a_chosen_column_may_say_the_state_in_words(tmp_path: pathlib.Path) -> None:
+    log = tmp_path / "words.csv"
+    rows = [f"{n / 10:.1f},1.5,{n % 3},2,{'open' if n % 4 else 'closed'}" for n in range(40)]
+    log.write_text("\n".join(["Time (s),MAF (V),STFT (%),LTFT (%),Loop", *rows, ""]), encoding="utf-8")
+    reader = LogReader(log, columns={"fuel_loop": "Loop"})
+    samples = SampleBatch.concatenate(reader.batches())
+    assert np.all((samples["fuel_loop"] == FuelLoop.CLOSED) == (np.arange(40) % 4 == 0))
+    assert reader.summary.inferred == ("Loop: open or closed loop, in words",)
+
+
 def test_inference_needs_a_living_trim_a_lean_enough_target_and_a_throttle_that_is_not_open() -> None:
     t_s = np.arange(0.0, 4.0, 0.25)
     stft = np.where((t_s >= 1.0) & (t_s < 2.0), 0.78, 0.0)

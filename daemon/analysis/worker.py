@@ -24,6 +24,7 @@ from daemon.errors import WorkError
 from daemon.log_replay import KeepNothing, Log, Reading, replay, with_digest
 from drivers.logs.content import content_digest
 from drivers.logs.errors import LogUnreadableError
+from drivers.logs.layout import NAME_ONE
 from drivers.logs.limits import LogLimits
 from drivers.logs.opening import open_log
 from lowmaf.document import table_document
@@ -177,7 +178,7 @@ def serve(jobs: BinaryIO, answers: BinaryIO) -> None:
         try:
             _WORK[job["work"]](job, tell)
         except (LogUnreadableError, WorkError) as error:
-            tell("failed", 1.0, {"error": str(error)})
+            tell("failed", 1.0, {"error": str(error).replace(NAME_ONE, "")})
         except MemoryError:
             limit_mb = job["memory_bytes"] / 1e6
             tell("failed", 1.0, {"error": f"more memory would be needed than the {limit_mb:.0f} MB allowed"})

@@ -167,7 +167,8 @@ def _source(options: argparse.Namespace, interview: Interview) -> tuple[Source, 
             return sources[0], None
         if not interview.asks:
             raise WorkError(
-                f"no car was found on {port}: switch the ignition on and try again, or choose with --driver"
+                f"no car was found on {port}: switch the ignition on and try again, or choose what reads it: "
+                f"--driver ssm-kline, ssm-can, obd-can, elm327 or can-broadcast"
             )
         if not interview.yes("Try again (ignition on, adapter plugged in)?", "--driver", default=True):
             return _chosen(port, found, interview), None

@@ -26,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of ``lowmaf simulate``."""
     parser.epilog = "example: lowmaf simulate --transport kline --fault drop=0.05,mute=60s"
     parser.add_argument(
-        "--transport", required=True, choices=[*Transport], help="link on which the ECU answers"
+        "--transport", required=True, choices=[*map(str, Transport)], help="link on which the ECU answers"
     )
     parser.add_argument("--speed", type=float, default=1.0, help="simulated time per real time (1)")
     parser.add_argument("--seed", type=int, default=1, help="draws the route and the disturbances (1)")

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, BinaryIO, TypeVar, cast
 
 from drivers.logs.errors import LogUnreadableError
+from drivers.logs.layout import NAME_ONE
 from drivers.logs.limits import DEFAULT_LIMITS, LogLimits
 from drivers.logs.reader import LogReader
 from drivers.logs.summary import LogSummary, counted
@@ -53,7 +54,7 @@ async def read_csv(
     try:
         summary, first_invalid = await asyncio.shield(reading)
     except LogUnreadableError as error:
-        raise SamplesUnusableError(str(error)) from None
+        raise SamplesUnusableError(str(error).replace(NAME_ONE, "")) from None
     except asyncio.CancelledError:
         body.abandon()
         await asyncio.wait((reading,))

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from drivers.logs.aliases import TIME, Header, header_of
-from drivers.logs.layout import LayoutError, LogLayout, layout_of
+from drivers.logs.layout import NAME_ONE, LayoutError, LogLayout, layout_of
 from drivers.logs.rows import number_of
 from drivers.logs.time_column import clock_stamp
 from lowmaf.samples import CHANNELS, Floats
@@ -110,7 +110,7 @@ class RecordFields:
         try:
             self.layout: LogLayout = layout_of(headers, {}, head_values)
         except LayoutError as error:
-            words = str(error).replace("; name one with --columns ROLE=HEADER", "")
+            words = str(error).replace(NAME_ONE, "")
             raise SamplesUnusableError(words.replace("column", "field")) from None
         columns = self.layout.columns
         self.time = self.layout.time.index

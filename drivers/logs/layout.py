@@ -27,6 +27,8 @@ SWITCH_ALONE = (
     "so some samples may not be closed loop"
 )
 NO_LONG_TERM_TRIM = "long-term fuel trim: 0, because this kind of ECU has none"
+NAME_ONE = "; name one with --columns ROLE=HEADER"
+"""How the command line helps; who asks over HTTP has no such option."""
 NO_FLAG = "the log has no closed-loop flag: the state is inferred, not measured"
 
 
@@ -168,7 +170,7 @@ def _what_is_missing(
         )
     return (
         f"no column for {', '.join(WORDS[role] for role in missing)}{guess}; "
-        f"columns found: {shortened(texts, 300)}; name one with --columns ROLE=HEADER"
+        f"columns found: {shortened(texts, 300)}{NAME_ONE}"
     )
 
 
@@ -198,6 +200,10 @@ def _coding(columns: Mapping[str, Column], values: HeadValues) -> tuple[LoopCodi
         return LoopCoding.NONE, [_inference_words(columns)], [NO_FLAG]
     if column.note:
         coding = LoopCoding(column.note)
+        inferred = []
+    elif not _known(values(column.index)).size:  # words, which say the state themselves
+        coding = LoopCoding.OBD
+        inferred = [f"{column.header.text}: open or closed loop, in words"]
     else:
         met = coding_from_values(values(column.index))
         if met is None:
@@ -206,7 +212,7 @@ def _coding(columns: Mapping[str, Column], values: HeadValues) -> tuple[LoopCodi
                 "(Subaru 8, OBD 2, or a switch 1)"
             )
         coding = met
-    inferred = [] if column.note else [f"{column.header.text}: {LOOP_WORDS[coding]}, from its values"]
+        inferred = [f"{column.header.text}: {LOOP_WORDS[coding]}, from its values"]
     alone = coding is LoopCoding.SWITCH and "lambda_target" not in columns
     return coding, inferred, [SWITCH_ALONE] if alone else []
 
