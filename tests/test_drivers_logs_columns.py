@@ -52,6 +52,11 @@ def test_headers_of_every_logger_are_recognised(header: str, role: str) -> None:
     assert list(found) == [role]
 
 
+@pytest.mark.parametrize("channel", ["t_s", *CHANNELS])
+def test_our_own_names_are_columns_too(channel: str) -> None:
+    assert list(candidates([header_of(channel)], {})) == ["time" if channel == "t_s" else channel]
+
+
 @pytest.mark.parametrize(
     "header",
     ["Mass Airflow Sensor (Hz)", "A/F Correction #3 (32-bit ECU) (%)", "Engine Load(%)", "Long B2 Trim",

@@ -1,7 +1,8 @@
 """What loggers call the channels we need: all names in one place, as data.
 
 A name is written as :func:`plain_name` leaves it: lower case, without unit, ``*``, ``#``, ``.`` and
-``_``. Within a role the first name that a log has wins, so the finer of two sources comes first.
+``_``. Within a role the first name that a log has wins, so the finer of two sources comes first. Our own
+names are among them.
 """
 
 from __future__ import annotations
@@ -60,10 +61,10 @@ FEEDBACK = "feedback"
 ROLES: Mapping[str, Role] = {
     role.name: role
     for role in (
-        Role(TIME, "time", _names(
+        Role(TIME, "time", (*_names(
             None, "time", "timestamp", "seconds", "elapsed time", "device time", "offset", "secl", "log time",
             "date time", "datetime", "engine runtime", "engine run time", "run time", "gps time",
-        )),
+        ), *_names(unit_of("s"), "t s"))),
         Role("maf_v", "voltage", _names(
             VOLT, "mass airflow sensor voltage", "maf sensor voltage", "maf voltage", "maf volts", "maf volt",
             "mafv", "maf v", "maf(v)", "mass air flow sensor voltage", "mass air flow voltage", "maf",
@@ -72,6 +73,7 @@ ROLES: Mapping[str, Role] = {
             GRAM_PER_S, "mass airflow", "mass air flow rate", "mass air flow", "maf sensor", "maf", "maf g/s",
             "maf rate", "air flow rate from mass air flow sensor", "maf corr final", "maf corr",
             "mass airflow (sae)", "massairflow", "maf air flow rate", "mass air flow sensor",
+            "maf gs",
         )),
         Role("stft_pct", "percent", (*_names(
             PERCENT, "a/f correction 1 (4-byte)", "a/f correction 1", "af correction 1", "afc",
@@ -80,6 +82,7 @@ ROLES: Mapping[str, Role] = {
             "short term fuel % trim - bank 1",
             "short term fuel trim (primary sensor)", "short term fuel trim - bank 1", "short term fuel trim",
             "short fuel trim 1", "stft1", "stft b1", "stft", "lambda control bank 1", "lambda control",
+            "stft pct",
         ), *_names(PERCENT, "ego cor1", "egocor1", "ego cor 1", "gego", note=FEEDBACK))),
         Role("ltft_pct", "percent", (*_names(
             PERCENT, "a/f learning 1 (4-byte)", "a/f learning 1", "af learning 1", "afl",
@@ -87,12 +90,12 @@ ROLES: Mapping[str, Role] = {
             "long term fuel trim bank 1", "fuel trim bank 1 long term",
             "long term fuel % trim - bank 1", "long term fuel trim - bank 1", "long term fuel trim",
             "long fuel trim 1", "ltft1", "ltft b1", "ltft", "lambda adaptation partial",
-            "lambda adapt partial",
+            "lambda adapt partial", "ltft pct",
         ), *_names(PERCENT, "long term fuel trim cor", note=FEEDBACK))),
         Role("fuel_loop", "state", (
             *_names(STATUS, "cl/ol fueling", "cl/ol", "cl/ol status", note="subaru"),
             *_names(STATUS, "fuel system status", "fuel status", "fuel system 1 status",
-                    "fuel system status bank 1", "fuel system 1", note="obd"),
+                    "fuel system status bank 1", "fuel system 1", "fuel loop", note="obd"),
             *_names(SWITCH, "closed loop sw", "closed loop switch", "closed loop", note="switch"),
         )),
         Role("rpm", "speed of rotation", _names(
@@ -101,21 +104,23 @@ ROLES: Mapping[str, Role] = {
         Role("throttle_pct", "percent", _names(
             PERCENT, "throttle opening angle", "throttle position 1", "throttle pos", "throttle position",
             "throttle plate", "throttle", "throttle %", "absolute throttle position", "throttle opening",
-            "tps", "relative throttle position",
+            "tps", "relative throttle position", "throttle pct",
         )),
         Role("load_g_rev", "load", (
-            *_names(GRAM_PER_REV, "engine load (4-byte)", "engine load (calculated)", "load g/rev"),
+            *_names(GRAM_PER_REV, "engine load (4-byte)", "engine load (calculated)", "load g/rev",
+                    "load g rev"),
             *_names(None, "calculated load", "load", "engine load"),
         )),
         Role("speed_kmh", "speed", (
             *_names(None, "vehicle speed", "speed"),
             *_names(unit_of("mph"), "mph"),
-            *_names(unit_of("km/h"), "kph", "kmh"),
+            *_names(unit_of("km/h"), "kph", "kmh", "speed kmh"),
         )),
         Role("map_kpa", "pressure", (
             *_names(None, "manifold absolute pressure", "manifold absolute pressure (bar)",
                     "intake manifold absolute pressure", "intake manifold pressure", "man abs press", "map"),
             *_names(PSI, "map psi"),
+            *_names(unit_of("kPa"), "map kpa"),
         )),
         Role("iat_c", "temperature", (
             *_names(None, "intake air temperature", "intake air temp", "intake temp", "intake", "iat",
