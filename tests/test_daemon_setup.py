@@ -170,7 +170,18 @@ def test_without_a_person_a_silent_car_is_an_error_unless_the_driver_is_named(ru
     assert set(folder.iterdir()) == before
     status, out, _ = run("--yes", "--port", "/dev/null", "--driver", "ssm-kline")
     assert status == 0
-    assert "The car did not answer; the configuration is written as you say." in out
+    assert "The car did not answer; going on with what you say." in out
+
+
+def test_without_a_person_what_is_not_there_is_said_before_the_car_is_asked(run, car, folder: Path) -> None:
+    asked = car("ssm-kline")
+    status, _, err = run("--yes", "--port", "/dev/nowhere")
+    assert (status, err.count("\n")) == (1, 1)
+    assert "there is no /dev/nowhere here" in err
+    status, _, err = run("--yes", "--port", "/dev/null", "--maf-table", "nowhere.csv")
+    assert status == 2
+    assert "nowhere.csv" in err
+    assert asked == []
 
 
 def test_nothing_is_sent_where_that_is_not_wanted(run, car, folder: Path) -> None:

@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 from daemon.config.config import load_config
+from daemon.config.table_file import read_table
 from daemon.errors import UsageError, WorkError
 from daemon.installed import INSTALLED_CONFIG, SERVICE
 from daemon.setup.broadcast import BROADCAST, with_signals
@@ -90,6 +91,8 @@ def run(options: argparse.Namespace) -> int:
     check_writable(place)
     interview = Interview(ask=not options.yes)
     _may_replace(place, options, interview)
+    if options.maf_table is not None:
+        read_table(options.maf_table.expanduser(), "--maf-table")  # before the car is asked, which takes long
     source, identified = _source(options, interview)
     name = options.name or interview.text("Name of the car", "--name", "my car", _no_name)
     table = asked_table(options.maf_table, interview, source)
@@ -159,11 +162,14 @@ def _source(options: argparse.Namespace, interview: Interview) -> tuple[Source, 
             sources = [with_signals(sources[0], options.dbc, options.signals, interview)]
         if sources[0].driver in OWN_TIME or options.no_identify:
             return sources[0], None
+        complaint = missing(port)
+        if complaint is not None and driver is None and not interview.asks:
+            raise WorkError(complaint)
         identified = _tried(port, sources, interview)
         if identified is not None:
             return identified.source, identified
         if driver is not None:
-            interview.say("The car did not answer; the configuration is written as you say.")
+            interview.say("The car did not answer; going on with what you say.")
             return sources[0], None
         if not interview.asks:
             raise WorkError(
