@@ -233,12 +233,17 @@ def _span(seconds: float | None) -> str:
     return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
 
 
+def _judged(session: Mapping[str, Any], what: str) -> str:
+    """Samples that were pushed are judged when they are included, not before."""
+    return str(session[what]) if session["samples"] else "-"
+
+
 _COLUMNS: tuple[tuple[str, int, Callable[[Mapping[str, Any]], str]], ...] = (
     ("ID", 5, lambda session: str(session["id"])),
     ("STARTED (UTC)", 23, _started),
     ("DURATION", 9, lambda session: _span(session["duration_s"])),
-    ("SAMPLES", 9, lambda session: str(session["samples"])),
-    ("ACCEPTED", 9, lambda session: str(session["accepted"])),
+    ("SAMPLES", 9, lambda session: _judged(session, "samples")),
+    ("ACCEPTED", 9, lambda session: _judged(session, "accepted")),
     ("TABLE", 6, lambda session: str(session["maf_table_revision"] or "-")),
     ("STATE", 9, lambda session: str(session["state"])),
     ("COUNTS", 7, lambda session: "yes" if session["counts"] else "no"),

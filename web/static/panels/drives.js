@@ -124,7 +124,9 @@ function fill(row, drive) {
       drive.name === null ? "" : `drive ${drive.id}`,
       started && `${doubtful}${started}`,
       drive.duration_s === null ? "" : duration(drive.duration_s),
-      `${share(drive.accepted, drive.samples)} of ${count(drive.samples)} samples counted`,
+      drive.samples || drive.included
+        ? `${share(drive.accepted, drive.samples)} of ${count(drive.samples)} samples counted`
+        : "samples are judged once it is in the table",
       drive.driver,
       STATES[drive.state],
     ]
