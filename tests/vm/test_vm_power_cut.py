@@ -23,9 +23,8 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -74,8 +73,11 @@ class LiveTime:
     def _follow(self) -> None:
         with (
             suppress(OSError, HTTPException),
-            urlopen(f"http://127.0.0.1:{self._port}/api/v1/stream", timeout=60.0) as stream,
+            closing(HTTPConnection("127.0.0.1", self._port, timeout=60.0)) as connection,
         ):
+            connection.request("GET", "/api/v1/stream")
+            stream = connection.getresponse()
+            assert stream.status == 200
             kind = ""
             for line in stream:
                 name, _, value = line.decode().strip().partition(": ")
