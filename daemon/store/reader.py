@@ -46,8 +46,8 @@ FROM sample_chunks WHERE id >= ? AND id < ?
 """
 _LINK_CHANGES = """
 SELECT boot_id, monotonic_s, driver, state, words FROM link_events
-WHERE boot_id IS ?1 AND monotonic_s <= ?3 AND monotonic_s >= coalesce(
-    (SELECT max(monotonic_s) FROM link_events WHERE boot_id IS ?1 AND monotonic_s <= ?2), ?2)
+WHERE boot_id IS ? AND monotonic_s <= ? AND monotonic_s >= coalesce(
+    (SELECT max(monotonic_s) FROM link_events WHERE boot_id IS ? AND monotonic_s <= ?), ?)
 ORDER BY id
 """
 _NEXT_CHUNK = (
@@ -148,7 +148,7 @@ class StoreReader:
 
     async def link_changes(self, boot_id: str | None, from_s: float, until_s: float) -> list[LinkChange]:
         """Changes of the connection in a span of the monotonic time of one boot, and the one before them."""
-        rows = await self._read(_LINK_CHANGES, boot_id, from_s, until_s)
+        rows = await self._read(_LINK_CHANGES, boot_id, until_s, boot_id, from_s, from_s)
         return [LinkChange(*row) for row in rows]
 
     async def remembered(self, key: str) -> str | None:
