@@ -35,7 +35,8 @@ class Figure:
         """The figure as it is printed."""
         beside = ""
         if self.peer_value is not None:
-            beside = f"{self.ratio:9.2f} x {self.peer} ({shown(self.peer_value)})"
+            times = "          " if self.ratio is None else f"{self.ratio:9.2f} x"  # a peer of 0 has no ratio
+            beside = f"{times} {self.peer} ({shown(self.peer_value)})"
         held = f"   (target: {self.target}, {'met' if self.met else 'MISSED'})" if self.target else ""
         return f"  {self.name:<52} {shown(self.value):>10} {self.unit:<14}{beside}{held}".rstrip()
 
