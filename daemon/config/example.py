@@ -18,7 +18,8 @@ from drivers.clock import WallClock
 from drivers.registry import DRIVERS, SECOND_SOURCES, create, create_second
 
 _WIDTH = 100
-_LISTED_CHOICES = 12
+LISTED_CHOICES = 12
+"""More than these come from other people's packages, and change with them."""
 
 _HEADING = f"""\
 Configuration of lowmaf. Every key stands here with its default: what you leave out stays as shown.
@@ -77,17 +78,17 @@ def _commented_out(entry: str) -> str:
 
 def _limits(hint: Any, meta: Mapping[str, Any]) -> str:
     """What an option may be, where that is short enough to read."""
-    if len(meta["choices"]) > _LISTED_CHOICES or (meta["low"] is None and not meta["choices"]):
+    if len(meta["choices"]) > LISTED_CHOICES or (meta["low"] is None and not meta["choices"]):
         return ""
     return allowed(hint, meta)
 
 
 def _entry(key: str, default: Any, meaning: str, limits: str, meta: Mapping[str, Any]) -> str:
     explained = f"{meaning} ({limits})" if limits else meaning
-    return f"{_comment(explained)}\n{key} = {_toml(default, meta)}"
+    return f"{_comment(explained)}\n{key} = {default_text(default, meta)}"
 
 
-def _toml(value: Any, meta: Mapping[str, Any]) -> str:
+def default_text(value: Any, meta: Mapping[str, Any]) -> str:
     """A default as TOML would write it; no file is an empty text."""
     if value is None:
         return '""'

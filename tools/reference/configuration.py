@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from daemon.config.config import DEFINITION, ENVIRONMENT_PREFIX, section_keys
+from daemon.config.example import LISTED_CHOICES, default_text
 from daemon.config.sections import SECOND_SOURCE, SECTIONS, SecondSourceSettings, SourceSettings
-from daemon.config.values import allowed, shown
+from daemon.config.values import allowed
 from drivers.clock import WallClock
 from drivers.registry import (
     DRIVERS,
@@ -23,8 +24,6 @@ from drivers.registry import (
 from tools.reference.markdown import code, page, table
 
 HEADS = ("key", "default", "unit", "allowed", "meaning")
-LISTED_CHOICES = 12
-"""More than these come from other people's packages, and change with them."""
 _KINDS = {bool: "true or false", str: "a text", Path: "a file", tuple[str, ...]: "a list of texts"}
 
 
@@ -104,18 +103,8 @@ def _notes(name: str) -> str:
 def _row(key: str, hint: Any, spec: Field[Any]) -> tuple[str, ...]:
     meta = spec.metadata
     meaning = meta["meaning"] if "meaning" in meta else meta["words"]
-    return code(key), code(_default(spec.default, meta)), meta.get("unit", ""), _allowed(hint, meta), meaning
-
-
-def _default(value: Any, meta: Mapping[str, Any]) -> str:
-    """As TOML writes it; no file is an empty text."""
-    if value is None:
-        return '""'
-    if "off" in meta and value == meta["off"]:
-        return '"off"'
-    if isinstance(value, Path):
-        return shown(str(value))
-    return shown(list(value) if isinstance(value, tuple) else value)
+    default = code(default_text(spec.default, meta))
+    return code(key), default, meta.get("unit", ""), _allowed(hint, meta), meaning
 
 
 def _allowed(hint: Any, meta: Mapping[str, Any]) -> str:
