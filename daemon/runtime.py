@@ -129,89 +129,12 @@ async def _run(plan: Plan) -> None:
             retention=plan.retention,
             reading_will_do=True,
         ) as store:
-            table = await store.put_configured_table(plan.table)
-            for notice in store.notices:
-                logger.warning("%s", notice.message)
-            logger.info("database %s, MAF table %s (revision %d)", plan.database, table.name, table.revision)
-            log = await ReplayedLog.of(plan.replayed)
-            make_driver = plan.make_driver if log is None else await log.once(store, plan.make_driver)
-            filters = await filters_in_use(store, plan.filters)
-            settings = HubSettings(
-                version("lowmaf"),
-                table,
-                plan.estimator,
-                filters,
-                plan.curve,
-                plan.keep_samples,
-                log,
-                plan.filters,
-            )
-            hub = Hub(settings, store)
-            hub.ecu = EcuWatch(await store.ecu(), store.write_ecu)
-            await _learn_on(hub, store)
-            store.before_commit = hub.save
-            analysis = AnalysisService(
-                store,
-                plan.analyses,
-                lambda: Defaults(plan.estimator, hub.settings.filters, plan.curve),
-                plan.min_free_bytes,
-            )
-            review = HubReview(hub, store)
-            devices = await KeptDevices.load(store, max_devices=plan.access.max_devices)
-            pairing = Pairing(plan.access.code_valid_s, time.monotonic)
-            messages = RecentMessages()
-            writer = SessionWriter(store, min_free_bytes=plan.min_free_bytes)
-            await writer.restore()
-            sessions = KeptSessions(
-                store,
-                lambda session: session.id == hub.session(),
-                lambda: relearn(hub, store),
-                plan.estimator,
-            )
-            results = KeptResults(store, max_results=plan.max_results)
-            front = Front(
-                hub,
-                host_names=plan.host_names,
-                results=results,
-                access=plan.access.settings,
-                devices=devices,
-            )
-
-            def make_app() -> ASGIApp:
-                from web.app import create_app  # noqa: PLC0415 - see AppOnDemand
-
-                return create_app(
-                    hub,
-                    version=version("lowmaf"),
-                    front=front,
-                    openej_origins=plan.openej_origins,
-                    sessions=sessions,
-                    review=review,
-                    filters=KeptFilters(hub, store, plan.filters),
-                    logs=analysis.uploads,
-                    log_sessions=LogSessions(
-                        analysis.uploads,
-                        store,
-                        writer,
-                        sessions,
-                        lambda: hub.session_start(UPLOAD),
-                        limit_s=plan.analyses.limit_s,
-                    ),
-                    analyses=analysis.analyses,
-                    results=results,
-                    ingest=Ingestion(
-                        writer,
-                        lambda: hub.session_start(INGEST),
-                        bodies=plan.analyses.bodies,
-                        log_limits=plan.analyses.log_limits,
-                    ),
-                    pairing=(devices, pairing),
-                    diagnose=Diagnosis(hub, review, devices, messages, plan.configuration),
-                )
+            hub, make_driver = await _hub_on(plan, store)
+            web = await _Web.open(plan, hub, store)
 
             def listening(url: str) -> None:
                 _now_ready(plan, service, store, url)
-                invite_first_device(devices, pairing, plan.host, url, plan.tell_owner)
+                invite_first_device(web.devices, web.pairing, plan.host, url, plan.tell_owner)
 
             supervisor = Supervisor(make_driver, hub)
             tasks: list[Coroutine[None, None, None]] = [
@@ -220,16 +143,16 @@ async def _run(plan: Plan) -> None:
                 watch_held_out(hub),
                 ClockWatch(store.write_boot_clock).run(),
                 store.watch(),
-                analysis.analyses.run(),
+                web.analysis.analyses.run(),
                 serve_on(
-                    AppOnDemand(make_app),
-                    front.events,
-                    front.hot_paths,
+                    AppOnDemand(web.application),
+                    web.front.events,
+                    web.front.hot_paths,
                     listener,
                     limits=plan.limits,
                     tls=plan.tls,
                     listening=listening,
-                    workers=_workers(plan, front),
+                    workers=_workers(plan, web.front),
                 ),
                 feed_watchdog(service, lambda: hub.status().unhealthy_because or store.stuck_because),
                 tell_status(service, hub.status),
@@ -239,10 +162,127 @@ async def _run(plan: Plan) -> None:
             if plan.companion is not None:
                 tasks.append(plan.companion(hub))
             try:
-                with _reloading(plan, service), messages.listening():
+                with _reloading(plan, service), web.messages.listening():
                     await _until_told(tasks, plan.seconds, service.stopping)
             finally:
                 hub.source_ended()
+
+
+async def _hub_on(plan: Plan, store: Store) -> tuple[Hub, Callable[[], Driver]]:
+    """The hub with what the database has taught it, and what makes the driver that feeds it."""
+    table = await store.put_configured_table(plan.table)
+    for notice in store.notices:
+        logger.warning("%s", notice.message)
+    logger.info("database %s, MAF table %s (revision %d)", plan.database, table.name, table.revision)
+    log = await ReplayedLog.of(plan.replayed)
+    make_driver = plan.make_driver if log is None else await log.once(store, plan.make_driver)
+    filters = await filters_in_use(store, plan.filters)
+    settings = HubSettings(
+        version("lowmaf"),
+        table,
+        plan.estimator,
+        filters,
+        plan.curve,
+        plan.keep_samples,
+        log,
+        plan.filters,
+    )
+    hub = Hub(settings, store)
+    hub.ecu = EcuWatch(await store.ecu(), store.write_ecu)
+    await _learn_on(hub, store)
+    store.before_commit = hub.save
+    return hub, make_driver
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Web:
+    """What the web application is made of; all of it is there before the application is."""
+
+    plan: Plan
+    hub: Hub
+    store: Store
+    analysis: AnalysisService
+    review: HubReview
+    devices: KeptDevices
+    pairing: Pairing
+    messages: RecentMessages
+    writer: SessionWriter
+    sessions: KeptSessions
+    results: KeptResults
+    front: Front
+
+    @classmethod
+    async def open(cls, plan: Plan, hub: Hub, store: Store) -> _Web:
+        """Reads what the database has of devices and of sessions that others push."""
+        analysis = AnalysisService(
+            store,
+            plan.analyses,
+            lambda: Defaults(plan.estimator, hub.settings.filters, plan.curve),
+            plan.min_free_bytes,
+        )
+        devices = await KeptDevices.load(store, max_devices=plan.access.max_devices)
+        writer = SessionWriter(store, min_free_bytes=plan.min_free_bytes)
+        await writer.restore()
+        results = KeptResults(store, max_results=plan.max_results)
+        return cls(
+            plan=plan,
+            hub=hub,
+            store=store,
+            analysis=analysis,
+            review=HubReview(hub, store),
+            devices=devices,
+            pairing=Pairing(plan.access.code_valid_s, time.monotonic),
+            messages=RecentMessages(),
+            writer=writer,
+            sessions=KeptSessions(
+                store,
+                lambda session: session.id == hub.session(),
+                lambda: relearn(hub, store),
+                plan.estimator,
+            ),
+            results=results,
+            front=Front(
+                hub,
+                host_names=plan.host_names,
+                results=results,
+                access=plan.access.settings,
+                devices=devices,
+            ),
+        )
+
+    def application(self) -> ASGIApp:
+        """The application with every route; see :class:`AppOnDemand`."""
+        from web.app import create_app  # noqa: PLC0415 - FastAPI is loaded when it is needed
+
+        plan, hub = self.plan, self.hub
+        return create_app(
+            hub,
+            version=version("lowmaf"),
+            front=self.front,
+            openej_origins=plan.openej_origins,
+            sessions=self.sessions,
+            review=self.review,
+            filters=KeptFilters(hub, self.store, plan.filters),
+            logs=self.analysis.uploads,
+            log_sessions=LogSessions(
+                self.analysis.uploads,
+                self.store,
+                self.writer,
+                self.sessions,
+                lambda: hub.session_start(UPLOAD),
+                limit_s=plan.analyses.limit_s,
+            ),
+            analyses=self.analysis.analyses,
+            results=self.results,
+            ingest=Ingestion(
+                self.writer,
+                lambda: hub.session_start(INGEST),
+                bodies=plan.analyses.bodies,
+                log_limits=plan.analyses.log_limits,
+            ),
+            pairing=(self.devices, self.pairing),
+            diagnose=Diagnosis(hub, self.review, self.devices, self.messages, plan.configuration),
+        )
 
 
 def _workers(plan: Plan, front: Front) -> Workers | None:
