@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import re
 
@@ -10,7 +11,7 @@ import pytest
 from browsing import CAR, OUTPUT, hold, launched_browser, opened  # noqa: F401 - a fixture
 from fake_driving import app_over
 from fakes import FakeBoard, live_reading, realistic_snapshot, serving
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from lowmaf.snapshot import DataWarning
 
@@ -83,6 +84,26 @@ async def test_the_table_is_on_the_clipboard_after_one_tap(browser: Browser, hos
             await expect(page.get_by_label("Table for RomRaider and EcuFlash")).to_have_value(
                 re.compile(r"^\[Selection1D\]")
             )
+
+
+async def test_a_tap_ahead_of_the_table_waits_for_it(browser: Browser) -> None:
+    """The answer is held back until the button was tapped."""
+    tapped = asyncio.Event()
+
+    async def late(route: Route) -> None:
+        await tapped.wait()
+        await route.continue_()
+
+    async with (
+        serving(app_over(parked_board())) as url,
+        opened(browser, url, "flash", permissions=["clipboard-write", "clipboard-read"]) as page,
+    ):
+        await page.route("**/api/v1/table?format=romraider*", late)
+        await page.reload()
+        await page.get_by_role("button", name="Copy table").click()
+        await expect(page.locator("#take .outcome")).to_have_text("The table is on its way …")
+        tapped.set()
+        await expect(page.locator("#take .outcome")).to_have_text("✓ Copied. Paste it over the MAF table.")
 
 
 async def test_from_the_first_look_it_is_two_taps_to_the_table(browser: Browser) -> None:

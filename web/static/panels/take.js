@@ -57,19 +57,25 @@ export function build() {
     revision: -1,
     fit: false,
     askedAt: -REFRESH_MS,
+    coming: /** @type {Promise<void> | null} */ (null),
   };
   return view;
 
   /**
-   * Copies what was fetched before: a browser copies only while it answers a tap.
+   * Copies what was fetched before the tap: a browser copies for certain only while it answers one. A tap that
+   * comes ahead of the table waits for it, and mostly still counts.
    * @param {string} format
    */
   async function copy(format) {
+    if (view.texts[format] === undefined && view.refusals.length === 0) {
+      setText(outcome, "The table is on its way …");
+      await (view.coming ??= fetchTexts(view));
+    }
     const found = view.texts[format];
     reasons.replaceChildren(...(found === undefined ? view.refusals.map((reason) => el("li", {}, reason)) : []));
     text.hidden = found === undefined;
     if (found === undefined) {
-      setText(outcome, view.refusals.length > 0 ? "Not fit to be flashed yet:" : "The table is on its way. Tap again.");
+      setText(outcome, "Not fit to be flashed yet:");
       return;
     }
     text.value = found;
@@ -93,21 +99,21 @@ export function render(view, board) {
     view.revision = revision;
     view.fit = fit;
     view.askedAt = now;
-    void fetchTexts(view);
+    view.coming = fetchTexts(view);
   }
 }
 
 /** @param {ReturnType<typeof build>} view */
 async function fetchTexts(view) {
   const answers = await Promise.all(Object.keys(FORMATS).map((format) => get(`/api/v1/table?format=${format}`)));
-  const [first] = answers;
+  const refused = answers.find((answer) => !answer.ok);
   view.texts = {};
-  view.refusals = first.ok ? [] : (first.detail?.reasons ?? [first.message]);
+  view.refusals = refused ? (refused.detail?.reasons ?? [refused.message]) : [];
   Object.keys(FORMATS).forEach((format, at) => {
     const answer = answers[at];
     if (answer.ok) {
       view.texts[format] = answer.body;
     }
   });
-  view.first.classList.toggle("primary", first.ok);
+  view.first.classList.toggle("primary", answers[0].ok);
 }
