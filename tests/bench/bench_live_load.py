@@ -1,6 +1,6 @@
 """The live path while others keep the daemon busy: ``python tests/bench/bench_live_load.py``, two minutes.
 
-A running daemon whose source gives 50 samples/s, and in turn: nobody else; 14 000 users of the table (wrk);
+A running daemon whose source gives 50 samples/s, and in turn: nobody else; 14 000 users of the table;
 500 who ask and do not read; loggers that push samples as fast as they are taken. Each time the age of the
 newest sample in the table that a process of its own asks for, and in the end the live samples that the
 database lacks. All of it shares this machine's processors.
@@ -11,9 +11,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import resource
-import shutil
 import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -35,7 +33,8 @@ from bench_analyses import (
     stopped,
     watch_table,
 )
-from crowd_servers import PEERS, cpu_s
+from crowd_load import MISSING, is_there, users
+from crowd_servers import cpu_s
 from figures import not_measured, report
 
 USERS = 14_000
@@ -54,14 +53,8 @@ def nobody(_port: int) -> Iterator[None]:
 @contextlib.contextmanager
 def crowd(port: int) -> Iterator[None]:
     """As many users as the machine lets one process have, who wait 0 to 1 s between two loads."""
-    url = f"http://127.0.0.1:{port}/api/v1/table"
-    command = ["wrk", "-t1", f"-c{USERS}", "-d60s", "-s", str(PEERS / "users.lua"), url]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    try:
+    with users(port, USERS, 60.0):
         yield
-    finally:
-        process.kill()
-        process.wait()
 
 
 @contextlib.contextmanager
@@ -129,10 +122,10 @@ def main() -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 20_000)), hard))
     loads = {"nobody else": nobody, f"{SLOW} slow readers": slow_readers, f"{PUSHERS} pushers": pushers}
-    if shutil.which("wrk"):
+    if is_there():
         loads[f"{USERS} users"] = crowd
     else:
-        not_measured(f"{USERS} users", "no wrk here: apt install wrk")
+        not_measured(f"{USERS} users", MISSING)
     with tempfile.TemporaryDirectory(prefix="lowmaf-bench-") as name:
         folder = Path(name)
         daemon = started(folder, "127.0.0.1:9")

@@ -35,7 +35,12 @@ PAGE = KEPT.with_suffix(".md")
 LIMIT_S = 900
 SHORTER = {"accuracy": ["--quick"], "cluster": ["--quick"], "store": ["--quick"]}
 """Arguments of benchmarks that would take most of the quarter of an hour."""
-PEERS = {"node": ["node", "--version"], "go": ["go", "version"], "wrk": ["wrk", "-v"]}
+PEERS = {
+    "node": ["node", "--version"],
+    "go": ["go", "version"],
+    "wrk": ["wrk", "-v"],
+    "h2load": ["h2load", "--version"],
+}
 NEEDS = {"cluster": "distributed"}
 """Libraries without which a benchmark has nothing to measure."""
 LIBRARIES = ("numpy", "fastapi", "uvicorn", "msgspec", "python-can", "pandas", "polars")
