@@ -14,7 +14,7 @@ from dask_cluster import DaskCluster, tasks_left
 from flaky_files import NEVER, register
 from replaying import runner
 
-from daemon.cluster import connection, replaying
+from daemon.cluster import batches, connection, replaying
 from daemon.cluster.replaying import replay_on
 from daemon.cluster.tasks import versions
 from daemon.errors import WorkError
@@ -127,8 +127,8 @@ def test_the_order_of_warnings_and_a_change_for_good_are_those_of_one_machine(
         if number > 6:
             text = text.replace("Coolant Temperature (C)", "Oil Temperature (C)")
         (tmp_path / f"{number}.csv").write_text(text)
-    monkeypatch.setattr(replaying, "CHECKPOINT_BATCHES", 2)
-    monkeypatch.setattr(replaying, "BATCH_LOGS", 2)
+    monkeypatch.setattr(replaying, "CHECKPOINT_LOGS", 4)
+    monkeypatch.setattr(batches, "BATCH_LOGS", 2)
     wanted = alone(tmp_path)
     replayed = replay_on(cluster.address, [str(tmp_path)], default_axis(), progress=Silent())
     assert document(replayed) == document(wanted)

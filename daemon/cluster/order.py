@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from daemon.cluster.tasks import Chosen, Outcome
+from daemon.cluster.outcomes import Outcome
+from daemon.cluster.tasks import Chosen
 from daemon.log_replay import copy_words
 from drivers.logs.summary import LogSummary
 from lowmaf.data_warnings import change_warning

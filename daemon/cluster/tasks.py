@@ -1,8 +1,7 @@
 """What runs on the workers: each log becomes its sums where it lies, and sums are merged there.
 
-Results stay on the worker that made them until another task needs them; only :class:`Outcome`, the
-merged sums and the newest blocks travel to the client. A task gives the same again when it is repeated
-because its worker was lost.
+Results stay on the worker that made them until another task needs them; only outcomes and what all logs
+come to travel to the client. A task gives the same again when it is repeated because its worker was lost.
 """
 
 from __future__ import annotations
@@ -11,22 +10,29 @@ import functools
 import importlib.metadata
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
+from typing import TypeAlias
 
+from daemon.cluster.outcomes import Outcome, outcomes_to_bytes
 from daemon.errors import WorkError
 from daemon.log_names import NamedLog, at_hand, expanded
 from daemon.log_replay import Log, Reading, feed_log, nothing_counted, shown_name, with_digest
 from drivers.logs.errors import LogUnreadableError
 from drivers.logs.summary import LogSummary
+from lowmaf.cells import BlockKey, CellSums
 from lowmaf.equation_bytes import equations_from_bytes, equations_to_bytes
 from lowmaf.filters import Filters
+from lowmaf.held_out import held_out_check
 from lowmaf.judge import Judged
+from lowmaf.levels import Reduced
 from lowmaf.maf_table import MafTable
 from lowmaf.merging import ExactSums, Followed, Follower, Said, blocks_from_bytes, blocks_to_bytes
 from lowmaf.pipeline import Pipeline
 from lowmaf.samples import SampleBatch
-from lowmaf.snapshot import DataWarning
+from lowmaf.snapshot import DataWarning, HeldOut
+from lowmaf.solve import stretch_of
 from lowmaf.verdicts import Verdict
 from lowmaf.windows import Integers
 
@@ -50,24 +56,6 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """What the client has to know of one log; about 1 kB.
-
-    ``begun``: it gave samples. ``updated_s`` is the time of its newest sample with a verdict, None
-    without one. ``warnings`` come with the number of the newest block before each, -inf before the first.
-    """
-
-    digest: str | None
-    summary: LogSummary | None
-    troubles: tuple[str, ...]
-    begun: bool
-    blocks: int
-    updated_s: float | None
-    warnings: tuple[tuple[float, DataWarning], ...]
-    said: tuple[Said, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class LogState:
     """One log as its additive sums: all together, by block (``numbers`` tells which), and its equations."""
 
@@ -82,12 +70,29 @@ class LogState:
         return dict(zip(self.numbers, blocks_from_bytes(self.blocks), strict=True))
 
 
+_Batches: TypeAlias = Sequence[Sequence[LogState]]
+
+
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A log that counts: its place among those of its task, and the number of its drive."""
+    """A log that counts: its place among those of its task, and the number of its drive.
+
+    ``skipped``: so many of its oldest blocks are left out.
+    """
 
     index: int
     drive: int
+    skipped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NewestLog:
+    """Blocks of a log that the held-out check looks at; ``equations`` are None where some are left out."""
+
+    drive: int
+    numbers: tuple[int, ...]
+    blocks: bytes
+    equations: bytes | None
 
 
 class _Watcher:
@@ -156,14 +161,14 @@ def read_logs(job: Job, names: Sequence[str]) -> list[LogState]:
     return [_state(job, name) for name in names]
 
 
-def outcomes(states: Sequence[LogState]) -> list[Outcome]:
-    """What the client has to know of these logs."""
-    return [state.outcome for state in states]
+def outcomes(batches: _Batches) -> bytes:
+    """What the client has to know of these logs, as :func:`outcomes_to_bytes` packs it."""
+    return outcomes_to_bytes([state.outcome for state in chain.from_iterable(batches)])
 
 
-def exact_sums(states: Sequence[LogState], chosen: Sequence[Chosen]) -> ExactSums:
+def exact_sums(batches: _Batches, chosen: Sequence[Chosen]) -> ExactSums:
     """What adds up in any order, of those logs that count; there is at least one."""
-    return merged_sums([states[each.index].exact for each in chosen])
+    return merged_sums([state.exact for state, _ in _those(batches, chosen)])
 
 
 def merged_sums(parts: Sequence[ExactSums]) -> ExactSums:
@@ -171,23 +176,50 @@ def merged_sums(parts: Sequence[ExactSums]) -> ExactSums:
     return functools.reduce(lambda one, other: one + other, parts)
 
 
-def follow(
-    job: Job, before: Followed | None, states: Sequence[LogState], chosen: Sequence[Chosen]
-) -> Followed:
+def follow(job: Job, before: Followed | None, batches: _Batches, chosen: Sequence[Chosen]) -> Followed:
     """What depends on the order of the logs, from where the task before this one stopped."""
     cells = job.table.cells
     follower = Follower(cells, job.pipeline().solver, before)
-    for each in chosen:
-        state = states[each.index]
+    for state, each in _those(batches, chosen):
         follower.add(each.drive, state.by_number(), equations_from_bytes(cells, state.equations))
     return follower.stands()
 
 
-def blocks_of(
-    states: Sequence[LogState], chosen: Sequence[Chosen]
-) -> list[tuple[int, tuple[int, ...], bytes]]:
-    """Blocks of the newest logs, for the held-out check: drive, numbers, sums."""
-    return [(each.drive, states[each.index].numbers, states[each.index].blocks) for each in chosen]
+def followed_to_the_end(followed: Followed) -> Followed:
+    """The same without what only another drive would need."""
+    return replace(followed, groups=(), keys=(), blocks=b"")
+
+
+def newest_logs(batches: _Batches, chosen: Sequence[Chosen]) -> list[NewestLog]:
+    """Of the newest logs what :func:`held_out` needs, taken where they lie."""
+    return [_newest_log(state, each) for state, each in _those(batches, chosen)]
+
+
+def held_out(job: Job, parts: Sequence[Sequence[NewestLog]]) -> HeldOut | None:
+    """The held-out check on the newest logs, in any order."""
+    cells = job.table.cells
+    sums = CellSums(cells)
+    whole: dict[tuple[int, int], Reduced] = {}
+    for log in chain.from_iterable(parts):
+        keys = [BlockKey(log.drive, number) for number in log.numbers]
+        for key, block in zip(keys, blocks_from_bytes(log.blocks), strict=True):
+            sums.add(key, block)
+        if log.equations is not None:
+            stretches = dict.fromkeys(map(stretch_of, keys))
+            whole |= zip(stretches, equations_from_bytes(cells, log.equations), strict=True)
+    return held_out_check(sums, job.pipeline().solver, whole)
+
+
+def _those(batches: _Batches, chosen: Sequence[Chosen]) -> list[tuple[LogState, Chosen]]:
+    states = list(chain.from_iterable(batches))
+    return [(states[each.index], each) for each in chosen]
+
+
+def _newest_log(state: LogState, each: Chosen) -> NewestLog:
+    if not each.skipped:
+        return NewestLog(each.drive, state.numbers, state.blocks, state.equations)
+    blocks = blocks_from_bytes(state.blocks)[each.skipped :]
+    return NewestLog(each.drive, state.numbers[each.skipped :], blocks_to_bytes(blocks), None)
 
 
 def _state(job: Job, name: str) -> LogState:
