@@ -180,9 +180,9 @@ class CanLink:
         raise NoAnswerError(f"no answer to {quoted(payload[:8])} within {self._timeout_s:g} s")
 
     def _transmit(self, frames: list[bytes]) -> None:
-        for data in frames:
-            self._sent.append(data)
-            self._port.send(self._request_id, data)
+        if frames:
+            self._sent.extend(frames)
+            self._port.send(self._request_id, frames)
 
     def _receive(self, wait_s: float) -> bytes | None:
         """Data of the next frame for us, or None after a short while."""

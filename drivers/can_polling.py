@@ -13,7 +13,7 @@ from typing import Protocol
 import can
 
 from drivers.base import EcuSilentError, FrameError, LinkCounts
-from drivers.batches import batch_of
+from drivers.batches import batch_of, is_full
 from drivers.can_link import CanLink, NoAnswerError, RefusedError, open_bus
 from drivers.can_port import BusPort, CanPort, LinkStoppedError
 from drivers.clock import Clock
@@ -24,7 +24,6 @@ from drivers.recording import Note
 from drivers.slcan_bus import check_place
 from lowmaf.samples import SampleBatch
 
-_DELIVER_S = 0.04  # wall time over which samples are gathered into one batch
 _QUEUE_BATCHES = 256
 _QUIET_S = 0.25  # a bus that was silent for so long slept: on one that is awake frames come all the time
 _LATE_PERIODS = 5.0  # a poll so late has lost its place; smaller delays are caught up with
@@ -207,7 +206,7 @@ class Polling:
                     f"{self._reading.ecu} on CAN {self._options.channel} gave no sample "
                     f"for {self._options.silent_s:g} s: ignition off or adapter unplugged?"
                 )
-            if port.now_s() - self._delivered_s >= _DELIVER_S:
+            if is_full(len(self._times), port.now_s() - self._delivered_s):
                 self._deliver()
             now_s = port.clock_s()
             due_s += period_s

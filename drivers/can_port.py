@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import can
@@ -13,6 +13,7 @@ from drivers.base import DeviceUnavailableError, DriverError, FrameError
 from drivers.clock import Clock
 from drivers.recorder import Recorder
 from drivers.recording import Kind, Note
+from drivers.slcan_bus import SlcanBus
 
 _LISTEN_S = 0.05  # longest wait on the bus between looks at the stop signal
 
@@ -35,8 +36,8 @@ class CanPort(Protocol):
         """Lets only frames with these 11-bit identifiers through."""
         ...
 
-    def send(self, identifier: int, data: bytes) -> None:
-        """Sends a classic frame. Raises DeviceUnavailableError where the bus takes none."""
+    def send(self, identifier: int, frames: Sequence[bytes]) -> None:
+        """Sends classic frames at once. Raises DeviceUnavailableError where the bus takes none."""
         ...
 
     def receive(self, wait_s: float) -> tuple[int, bytes] | None:
@@ -118,12 +119,17 @@ class BusPort:
             [{"can_id": identifier, "can_mask": 0x7FF, "extended": False} for identifier in identifiers]
         )
 
-    def send(self, identifier: int, data: bytes) -> None:
+    def send(self, identifier: int, frames: Sequence[bytes]) -> None:
         try:
-            self._bus.send(frame_of(identifier, data))
+            if isinstance(self._bus, SlcanBus):
+                self._bus.send_at_once(identifier, frames)
+            else:
+                for data in frames:
+                    self._bus.send(frame_of(identifier, data))
         except (can.CanError, OSError) as error:
             raise DeviceUnavailableError(f"{self.name} cannot send: {error}") from error
-        self._passed(identifier, data, Kind.SENT)
+        for data in frames:
+            self._passed(identifier, data, Kind.SENT)
 
     def receive(self, wait_s: float) -> tuple[int, bytes] | None:
         if self._stop.is_set():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from drivers.base import DeviceUnavailableError
 from drivers.byte_link import BytePort
@@ -129,8 +129,9 @@ class RecordedFrames:
     def listen_to(self, identifiers: Iterable[int]) -> None:
         """Other frames were not recorded."""
 
-    def send(self, identifier: int, data: bytes) -> None:  # noqa: ARG002 - what was sent tells where
-        self._stamp_s = self._playback.sent(data).at_s
+    def send(self, identifier: int, frames: Sequence[bytes]) -> None:  # noqa: ARG002 - the data tell where
+        for data in frames:
+            self._stamp_s = self._playback.sent(data).at_s
 
     def receive(self, wait_s: float) -> tuple[int, bytes] | None:
         if self._stop.is_set():

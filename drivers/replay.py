@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from drivers.base import DeviceUnavailableError
+from drivers.batches import DELIVER_S
 from drivers.clock import Clock
 from drivers.handoff import Handoff, from_thread
 from drivers.logs.errors import LogUnreadableError
@@ -22,7 +23,6 @@ from drivers.options import option, parse_options
 from drivers.signal_options import DBC_WORDS, NONE, signals_named
 from lowmaf.samples import SampleBatch
 
-_DELIVER_S = 0.04  # wall time over which samples are gathered into one batch
 _LONGEST_WAIT_S = 5.0  # of wall time: holes in a recording are not sat out
 _READ_AHEAD = 4
 
@@ -113,7 +113,7 @@ class _Pace:
         if not self._speed:
             yield batch
             return
-        ticks = np.floor(batch.t_s * (1.0 / (self._speed * _DELIVER_S)))
+        ticks = np.floor(batch.t_s * (1.0 / (self._speed * DELIVER_S)))
         edges = [0, *(np.flatnonzero(np.diff(ticks)) + 1).tolist(), len(batch)]
         for start, stop in itertools.pairwise(edges):
             yield batch.slice(start, stop)

@@ -10,6 +10,7 @@ import os
 import select
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import can
@@ -77,6 +78,10 @@ class SlcanBus(can.BusABC):
         """Sends a classic data frame. Raises CanOperationError where the adapter is gone."""
         frame = SlcanFrame(msg.arbitration_id, bytes(msg.data), msg.is_extended_id)
         self._write(frame.to_bytes(), _SEND_S if timeout is None else timeout)
+
+    def send_at_once(self, identifier: int, frames: Sequence[bytes]) -> None:
+        """Sends data frames with an 11-bit identifier in one piece; the same errors as :meth:`send`."""
+        self._write(b"".join([SlcanFrame(identifier, data).to_bytes() for data in frames]), _SEND_S)
 
     def shutdown(self) -> None:
         if self._is_shutdown:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from lowmaf.snapshot import CellState, Snapshot
 
 FORMAT = "lowmaf.table/1"
@@ -14,9 +16,15 @@ CI95 = 1.96
 
 
 def table_document(
-    snapshot: Snapshot, session: int | None = None, logs: Sequence[Mapping[str, Any]] = ()
+    snapshot: Snapshot,
+    session: int | None = None,
+    logs: Sequence[Mapping[str, Any]] = (),
+    cells: object = None,
 ) -> dict[str, Any]:
-    """A snapshot as plain dicts, lists, finite numbers and None. Nothing is rounded."""
+    """A snapshot as plain dicts, lists, finite numbers and None. Nothing is rounded.
+
+    ``cells`` stands for what :func:`cells_document` would make, where the caller has that already.
+    """
     counts = snapshot.counts
     return {
         "format": FORMAT,
@@ -55,7 +63,7 @@ def table_document(
             }
             for place in snapshot.drive_next
         ],
-        "cells": _cells(snapshot),
+        "cells": cells_document(snapshot) if cells is None else cells,
         "logs": [dict(log) for log in logs],
     }
 
@@ -82,7 +90,15 @@ def flash_refusals(snapshot: Snapshot) -> list[str]:
     return reasons
 
 
-def _cells(snapshot: Snapshot) -> list[dict[str, Any]]:
+def same_cells(one: Snapshot, other: Snapshot) -> bool:
+    """Whether :func:`cells_document` makes the same of both. Equal ones that were solved apart are not."""
+    solved = ("table", "correction_pct", "stderr_pct", "effective_hits", "states", "proposed_gs")
+    kept = all(getattr(one, name) is getattr(other, name) for name in solved)
+    return kept and np.array_equal(one.hits, other.hits)
+
+
+def cells_document(snapshot: Snapshot) -> list[dict[str, Any]]:
+    """The cells of :func:`table_document`."""
     table = snapshot.table
     flow = [None] * table.cells if table.flow_gs is None else table.flow_gs.tolist()
     proposed = [None] * table.cells if snapshot.proposed_gs is None else snapshot.proposed_gs.tolist()

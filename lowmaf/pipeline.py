@@ -21,7 +21,7 @@ from lowmaf.settings import CurveSettings
 from lowmaf.snapshot import DataWarning, HeldOut, SampleCounts, Snapshot
 from lowmaf.solve import CurveSolver
 from lowmaf.typical_flow import typical_flow_gs
-from lowmaf.verdicts import Verdict
+from lowmaf.verdicts import LABELS, Verdict
 from lowmaf.windows import Integers
 
 _FILTER_OFF = "filter_off_"
@@ -245,12 +245,12 @@ class Pipeline:
 
     def verdict_counts(self) -> dict[str, int]:
         """Final verdicts so far, by label."""
-        return {verdict.label: int(self._verdict_counts[verdict]) for verdict in Verdict}
+        return dict(zip(LABELS, self._verdict_counts.tolist(), strict=True))
 
     def drive_counts(self) -> dict[str, int]:
         """Final verdicts of the current drive so far, by label."""
         own = self._verdict_counts - self._counts_before_drive
-        return {verdict.label: int(own[verdict]) for verdict in Verdict}
+        return dict(zip(LABELS, own.tolist(), strict=True))
 
     def counts(self) -> SampleCounts:
         """Counts as they are shown: seen = accepted + all rejected, always."""

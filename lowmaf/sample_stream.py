@@ -76,7 +76,7 @@ class SampleStream:
         self._axis_v = axis_v
         self._lambda_settle_s = min(lambda_settle_s, filters.settle_s)
         self._fresh: list[SampleBatch] = []
-        self._judged: Rows | None = None
+        self._judged: list[Rows] = []
         self._past = 0
         self._newest_s = -math.inf
         self._oldest_waiting_s = math.inf
@@ -93,8 +93,8 @@ class SampleStream:
         """Provisional verdict of the newest waiting sample, None where none waits."""
         if not self.pending:
             return None
-        rows = self._rows()
-        return Verdict(int(rows.verdicts[-1]))
+        self._judge_fresh()
+        return Verdict(int(self._judged[-1].verdicts[-1]))
 
     def push(self, batch: SampleBatch) -> int:
         """Adds samples; returns how many were refused at once because their time does not rise."""
@@ -132,14 +132,17 @@ class SampleStream:
         return later
 
     def _rows(self) -> Rows:
-        """Past and waiting samples; those that came since the last call are judged first."""
-        if self._fresh:
-            for _, batches in itertools.groupby(self._fresh, lambda batch: batch.delivered):
-                fresh = self._judged_alone(SampleBatch.concatenate(batches))
-                self._judged = fresh if self._judged is None else Rows.concatenate([self._judged, fresh])
-            self._fresh = []
-        assert self._judged is not None
-        return self._judged
+        """Past and waiting samples, judged by the rules that need no look-ahead."""
+        self._judge_fresh()
+        if len(self._judged) > 1:
+            self._judged = [Rows.concatenate(self._judged)]
+        return self._judged[0]
+
+    def _judge_fresh(self) -> None:
+        """Judges what came since the last call."""
+        for _, batches in itertools.groupby(self._fresh, lambda batch: batch.delivered):
+            self._judged.append(self._judged_alone(SampleBatch.concatenate(batches)))
+        self._fresh = []
 
     def _forget(self, ready: Ready) -> None:
         """Drops what is older than any look-back of the rows that still wait."""
@@ -151,7 +154,7 @@ class SampleStream:
         self.pending = len(rows) - stop
         self._past = stop - keep_from
         self._oldest_waiting_s = float(rows.t_s[stop]) if self.pending else math.inf
-        self._judged = rows.slice(keep_from)
+        self._judged = [rows.slice(keep_from)]
 
     def _judged_alone(self, batch: SampleBatch) -> Rows:
         columns = {name: batch[name] for name in _KEPT}
@@ -166,7 +169,7 @@ class SampleStream:
         """Time of the last open-loop sample or hole at or before each sample, s."""
         open_loop = np.isfinite(loop) & (loop != float(FuelLoop.CLOSED))
         open_loop &= loop != float(FuelLoop.CLOSED_FAULT)
-        before = -math.inf if self._judged is None else float(self._judged.t_s[-1])
+        before = float(self._judged[-1].t_s[-1]) if self._judged else -math.inf
         hole = np.diff(t_s, prepend=before) > HOLE_S
         breaks = np.where(open_loop | hole, t_s, -np.inf)
         breaks[0] = max(float(breaks[0]), self._break_s)

@@ -31,12 +31,15 @@ class Verdict(IntEnum):
 
     @property
     def label(self) -> str:
-        return self.name.lower()
+        return LABELS[self]
 
     @property
     def words(self) -> str:
         return _WORDS[self]
 
+
+LABELS = tuple(name.lower() for name in Verdict.__members__)
+"""Label of each verdict, by its number."""
 
 _WORDS = {
     Verdict.ACCEPTED: "counted",

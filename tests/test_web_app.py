@@ -95,9 +95,9 @@ async def test_table_is_encoded_once_per_revision(
 ) -> None:
     encoded = []
 
-    def counted(snapshot: Snapshot, session: int | None) -> dict[str, object]:
+    def counted(snapshot: Snapshot, session: int | None, cells: object) -> dict[str, object]:
         encoded.append(snapshot.revision)
-        return table_document(snapshot, session)
+        return table_document(snapshot, session, cells=cells)
 
     monkeypatch.setattr("web.current_table.table_document", counted)
     for _ in range(5):

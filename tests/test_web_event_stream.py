@@ -283,9 +283,9 @@ async def test_a_slow_listener_skips_to_the_newest_and_holds_nobody_up() -> None
 async def test_an_event_is_made_once_for_all_listeners(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
 
-    def counted(snapshot: Snapshot, session: int | None) -> dict[str, object]:
+    def counted(snapshot: Snapshot, session: int | None, cells: object) -> dict[str, object]:
         made.append(snapshot.revision)
-        return table_document(snapshot, session)
+        return table_document(snapshot, session, cells=cells)
 
     monkeypatch.setattr("web.current_table.table_document", counted)
     board = FakeBoard()

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from lowmaf.document import flash_refusals, table_document
+from lowmaf.document import cells_document, flash_refusals, same_cells, table_document
 from lowmaf.snapshot import CellState, Snapshot
 from lowmaf.table_text import format_cells_csv, format_romraider, format_romraider_selection
 from web.board import Board
@@ -33,6 +34,7 @@ class CurrentTable:
         self._board = board
         self._key: tuple[int, int | None] | None = None
         self._json = Renditions(b"", "", 0)
+        self._cells: tuple[Snapshot, msgspec.Raw] | None = None
 
     def newest(self) -> tuple[Snapshot, Renditions]:
         """The newest snapshot and its JSON, format ``lowmaf.table/1``."""
@@ -40,10 +42,16 @@ class CurrentTable:
         session = self._board.session()
         key = (snapshot.revision, session)
         if key != self._key:
-            body = encode_json(table_document(snapshot, session=session))
+            body = encode_json(table_document(snapshot, session=session, cells=self._cells_json(snapshot)))
             self._json = Renditions(body, "application/json", snapshot.revision)
             self._key = key
         return snapshot, self._json
+
+    def _cells_json(self, snapshot: Snapshot) -> msgspec.Raw:
+        """The cells, nearly all of the table: they change once a second, the counts with each sample."""
+        if self._cells is None or not same_cells(snapshot, self._cells[0]):
+            self._cells = snapshot, msgspec.Raw(encode_json(cells_document(snapshot)))
+        return self._cells[1]
 
     def newest_json(self) -> Renditions:
         """The same without the snapshot."""

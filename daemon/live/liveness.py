@@ -17,6 +17,9 @@ STALE_S = 10.0
 QUIET_S = 5.0
 """After this long without an accepted sample the page says why."""
 
+ARRIVALS = 256
+"""Batches, at most, that the rate is taken from."""
+
 HISTORY = 20
 """Changes of the link's state that are remembered."""
 
@@ -27,7 +30,8 @@ class Liveness:
     def __init__(self, now_s: Callable[[], float]) -> None:
         self._now_s = now_s
         self._started_s = now_s()
-        self._arrivals_s: deque[tuple[float, int]] = deque(maxlen=256)
+        self._arrivals_s: deque[tuple[float, int]] = deque()
+        self._arrived = 0
         self._accepted_s = self._started_s
         self._link = LinkStatus("connecting", "starting", "", 0.0)
         self._link_since_s = self._started_s
@@ -36,6 +40,9 @@ class Liveness:
     def arrived(self, samples: int) -> None:
         """Samples came."""
         self._arrivals_s.append((self._now_s(), samples))
+        self._arrived += samples
+        if len(self._arrivals_s) > ARRIVALS:
+            self._forget_oldest()
 
     def accepted(self) -> None:
         """At least one sample was accepted."""
@@ -71,12 +78,17 @@ class Liveness:
     @property
     def sample_rate_hz(self) -> float | None:
         """Samples per second of wall time over the last seconds; None where there are too few."""
-        now_s = self._now_s()
-        recent = [(at_s, n) for at_s, n in self._arrivals_s if now_s - at_s <= STALE_S]
-        if not self.running or len(recent) < 2:
+        arrivals, now_s = self._arrivals_s, self._now_s()
+        while len(arrivals) > 1 and now_s - arrivals[0][0] > STALE_S:
+            self._forget_oldest()
+        if not self.running or len(arrivals) < 2:
             return None
-        span_s = recent[-1][0] - recent[0][0]
-        return sum(n for _, n in recent[1:]) / span_s if span_s > 0.0 else None
+        first_s, first = arrivals[0]
+        span_s = arrivals[-1][0] - first_s
+        return (self._arrived - first) / span_s if span_s > 0.0 else None
+
+    def _forget_oldest(self) -> None:
+        self._arrived -= self._arrivals_s.popleft()[1]
 
     @property
     def nothing_accepted_s(self) -> float | None:

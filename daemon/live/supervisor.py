@@ -24,6 +24,7 @@ FIND_LIMIT_S = 60.0
 """A driver that has no first sample in this time is stuck, whatever it waits for."""
 SILENT_LIMIT_S = 15.0
 """A driver that brought no sample for this long is stuck: longer than any driver waits by itself."""
+_LIMIT_SLACK = 0.05  # by this share of it the limit may be exceeded
 
 logger = logging.getLogger(__name__)
 
@@ -103,27 +104,28 @@ class Supervisor:
         Raises:
             DeviceUnavailableError: the device is not there or was lost, or the driver is stuck.
         """
+        limit_s, loop = self._find_limit_s, asyncio.get_running_loop()
+        move_s: float | None = None  # when the limit is next moved on
         async with contextlib.aclosing(driver.batches()) as batches:
-            limit_s = self._find_limit_s
-            first = True
-            while True:
-                try:
-                    async with asyncio.timeout(limit_s) as limit:
-                        batch = await anext(batches)
-                except StopAsyncIteration:
-                    return
-                except TimeoutError:
-                    if not limit.expired():
-                        raise
-                    raise DeviceUnavailableError(
-                        f"{driver.describe()}: no sample for {limit_s:g} s, so it is opened anew"
-                    ) from None
-                if first:
-                    first, limit_s = False, self._silent_limit_s
-                    self._hub.source_connected(driver.name)
-                    self._hub.ecu_seen(driver.ecu_id if isinstance(driver, NamesItsEcu) else None)
-                    self._note_success(driver)
-                self._hub.take(batch)
+            try:
+                async with asyncio.timeout(limit_s) as limit:
+                    async for batch in batches:
+                        now_s = loop.time()
+                        if move_s is None:
+                            limit_s = self._silent_limit_s
+                            self._hub.source_connected(driver.name)
+                            self._hub.ecu_seen(driver.ecu_id if isinstance(driver, NamesItsEcu) else None)
+                            self._note_success(driver)
+                        self._hub.take(batch)
+                        if move_s is None or now_s >= move_s:  # a timer for each batch costs too much
+                            move_s = now_s + _LIMIT_SLACK * limit_s
+                            limit.reschedule(move_s + limit_s)
+            except TimeoutError:
+                if not limit.expired():
+                    raise
+                raise DeviceUnavailableError(
+                    f"{driver.describe()}: no sample for {limit_s:g} s, so it is opened anew"
+                ) from None
 
     async def _back_off(self, driver: Driver) -> None:
         """Waits before the next try, or until the user wants a pause."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from lowmaf.judge import Judged
-from lowmaf.verdicts import Verdict
+from lowmaf.verdicts import LABELS, Verdict
 from web.board import VerdictMinute
 
 MINUTE_S = 60.0
@@ -57,4 +57,4 @@ class VerdictMinutes:
 
 
 def _labelled(counts: np.ndarray[tuple[int], np.dtype[np.int64]]) -> dict[str, int]:
-    return {verdict.label: int(counts[verdict]) for verdict in Verdict if counts[verdict]}
+    return {label: count for label, count in zip(LABELS, counts.tolist(), strict=True) if count}
