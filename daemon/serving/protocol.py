@@ -1,4 +1,5 @@
-"""HTTP connections: what a crowd asks for is answered at once, everything else is uvicorn's.
+"""HTTP connections: what a crowd asks for is answered at once, plain requests go straight to the application,
+and whatever is unusual is uvicorn's.
 
 uvicorn has no deadline for the head of a request, no limit for one client, and locks everybody out at its
 limit for all. Those are kept here, before it sees a connection. What it needs for a connection is made
@@ -17,6 +18,8 @@ from uvicorn.server import ServerState
 
 from daemon.serving.connections import Connections
 from daemon.serving.limits import Refusal, client_of
+from daemon.serving.plain_heads import PlainHead, plain_head
+from daemon.serving.plain_requests import PlainRequest
 from daemon.serving.request_heads import CheckedHeadProtocol
 from web.event_stream import DirectListener
 from web.hot_paths import HotPaths, Opening
@@ -42,6 +45,7 @@ class FrontProtocol(asyncio.Protocol):
         "_most_of_head",
         "_refusal",
         "_refused",
+        "_request",
         "_server_state",
         "transport",
     )
@@ -63,6 +67,7 @@ class FrontProtocol(asyncio.Protocol):
         self._most_of_head: int = config.h11_max_incomplete_event_size or 0
         self._held: bytes | None = None
         self._inner: _Requests | None = None
+        self._request: PlainRequest | None = None
         self._listener: DirectListener | None = None
         self._address = ""
         self._client: str | None = None
@@ -87,15 +92,21 @@ class FrontProtocol(asyncio.Protocol):
         if inner is not None:
             inner.data_received(data)
             self.settle(inner)
+        elif self._request is not None:
+            self._request.take(data)
+            self._go_on()
         elif self._listener is not None:
             return  # whoever listens to the stream has nothing more to ask
         elif self._refusal is not None:
             self._refuse(self._refusal)
         elif self._held is not None:
-            self._hold(self._held + data)
+            self._held += data
+            self._hold_back()
         elif self._blocked or len(data) > self._most_of_head or not self._answered_at_once(data):
-            self._hold(data)
+            self._held = data
+            self._connections.works(self)
             self.take_turn(self._begin)
+            self._hold_back()
 
     def eof_received(self) -> None:
         if self._inner is not None:
@@ -108,6 +119,8 @@ class FrontProtocol(asyncio.Protocol):
             self._listener.blocked = True
         if self._inner is not None:
             self._inner.pause_writing()
+        if self._request is not None:
+            self._request.hold_writing()
 
     def resume_writing(self) -> None:
         self._blocked = False
@@ -117,6 +130,9 @@ class FrontProtocol(asyncio.Protocol):
         if self._inner is not None:
             self._inner.resume_writing()
             self.ready(self._inner)
+        if self._request is not None:
+            self._request.go_on_writing()
+            self._go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.end(self, self._client)
@@ -127,6 +143,9 @@ class FrontProtocol(asyncio.Protocol):
         if self._inner is not None:
             self._inner.connection_lost(exc)
             self._inner = None
+        if self._request is not None:
+            self._request.lose_connection()
+            self._request = None
 
     # ---- what the server and the connections ask for
 
@@ -139,6 +158,8 @@ class FrontProtocol(asyncio.Protocol):
         """Ends the connection when the request that it is at is answered."""
         if self._inner is not None:
             self._inner.shutdown()
+        elif self._request is not None:
+            self._request.be_last()
         elif self._listener is None:  # the stream ends its listeners itself
             self.transport.close()
 
@@ -183,11 +204,9 @@ class FrontProtocol(asyncio.Protocol):
             self._connections.idles(self)
         return True
 
-    def _hold(self, data: bytes) -> None:
-        """Keeps what has come of a request until that may begin."""
-        self._held = data
-        self._connections.works(self)
-        if len(data) > HELD_BYTES:
+    def _hold_back(self) -> None:
+        """Leaves more with the client where enough is here of a request that has not begun."""
+        if self._held is not None and len(self._held) > HELD_BYTES:
             self.transport.pause_reading()
 
     def _begin(self) -> None:
@@ -197,9 +216,43 @@ class FrontProtocol(asyncio.Protocol):
             return
         if len(data) > HELD_BYTES:
             self.transport.resume_reading()
+        head = plain_head(data, self._most_of_head)
+        if head is not None:
+            self._start(head, data[head.size :])
+            return
         self._inner = inner = self._new_inner()
         inner.data_received(data)
         self.settle(inner)
+
+    def _start(self, head: PlainHead, more: bytes) -> None:
+        """Has the application answer a request, of which ``more`` has come after its head."""
+        state = self._server_state
+        self._request = request = PlainRequest(head, self.transport, state.default_headers, self._answered)
+        if self._blocked:
+            request.hold_writing()
+        if more:
+            request.take(more)
+        task = asyncio.get_running_loop().create_task(request.run(self._config.loaded_app))
+        state.tasks.add(task)
+        task.add_done_callback(state.tasks.discard)
+
+    def _answered(self) -> None:
+        self._server_state.total_requests += 1
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Goes on to what comes after a request, once its client has taken the answer and sent all of it."""
+        request = self._request
+        if request is None or not request.answered or self._blocked or self.transport.is_closing():
+            return
+        if not request.is_over:
+            self._connections.has_begun_a_head(self)  # the rest of a body that was not wanted has its time
+            return
+        self._request = None
+        if request.behind:
+            self.data_received(request.behind)
+        else:
+            self._connections.idles(self)
 
     def _new_inner(self) -> _Requests:
         inner = _Requests(self._config, self._server_state, self._app_state, self)

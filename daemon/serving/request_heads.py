@@ -12,9 +12,9 @@ from typing import Any
 
 from h11 import IDLE
 from uvicorn.config import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from daemon.serving.announced_body import AnnouncedBodyProtocol
 from daemon.serving.limits import Refusal
 
 _END_OF_HEAD = re.compile(rb"\n\r?\n")
@@ -24,7 +24,7 @@ Refuse = Callable[[Refusal | None], None]
 """Answers with the refusal, or with nothing where an answer has begun; nothing more is read."""
 
 
-class CheckedHeadProtocol(AnnouncedBodyProtocol):
+class CheckedHeadProtocol(H11Protocol):
     """uvicorn's protocol, which refuses such heads: ``refused`` says whether it has."""
 
     def __init__(
