@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Annotated
 
-from fastapi import FastAPI, Query
+from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
+from web.direct_route import answer_directly
 from web.documents import encode_json
 from web.errors import ApiError
 from web.ingest_desk import IngestDesk, IngestFormat
@@ -46,15 +46,23 @@ def add_ingest_route(app: FastAPI, desk: IngestDesk) -> None:
             507: {"description": "no room for more"},
         },
         openapi_extra={
+            "parameters": [
+                {
+                    "name": "name",
+                    "in": "query",
+                    "required": False,
+                    "schema": {"type": "string", "maxLength": LONGEST_NAME, "default": ""},
+                }
+            ],
             "requestBody": {
                 "required": True,
                 "content": {str(kind): {"schema": {"type": "string"}} for kind in IngestFormat},
-            }
+            },
         },
     )
-    async def ingest(request: Request, name: Annotated[str, Query(max_length=LONGEST_NAME)] = "") -> Response:
+    async def ingest(request: Request) -> Response:
         body_format = _format_of(request)
-        shown = "".join(character for character in name if character.isprintable()).strip()
+        shown = _name_in(request)
         with service_errors_answered():
             ingested = await desk.take(body_format, _chunks(request), shown)
         return Response(
@@ -62,6 +70,17 @@ def add_ingest_route(app: FastAPI, desk: IngestDesk) -> None:
             headers={"cache-control": "no-store"},
             media_type="application/json",
         )
+
+    answer_directly(app, ingest)
+
+
+def _name_in(request: Request) -> str:
+    """What the session is to be called, without what cannot be shown."""
+    name = request.query_params.get("name", "")
+    if len(name) > LONGEST_NAME:
+        message = f"query.name: met {len(name)} characters; at most {LONGEST_NAME} are allowed"
+        raise ApiError(422, "invalid_request", message)
+    return "".join(character for character in name if character.isprintable()).strip()
 
 
 def _format_of(request: Request) -> IngestFormat:

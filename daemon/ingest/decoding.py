@@ -26,11 +26,12 @@ class InvalidRecords:
         self.count = 0
         self.first: list[InvalidRecord] = []
 
-    def add(self, line: int, error: str) -> None:
+    def add(self, line: int, error: str | Exception) -> None:
         """A line, from 1, that is no record."""
         self.count += 1
         if len(self.first) < NAMED_INVALID:
-            self.first.append(InvalidRecord(line, error[:_LONGEST_WORDS]))
+            words = error if isinstance(error, str) else _words(error)
+            self.first.append(InvalidRecord(line, words[:_LONGEST_WORDS]))
 
 
 class LineDecoder:
@@ -50,7 +51,7 @@ class LineDecoder:
         records: list[Any] = []
         if fields is None or not fields.time_is_number or _ODD_SHARE * len(lines.odd) > len(lines):
             self._one_by_one(block, self._line, fields, records)
-        else:
+        elif self._deceived or not self._all_at_once(lines, fields, records):
             begin = 0
             for odd in lines.odd:
                 self._together(lines, begin, odd, fields, records)
@@ -60,6 +61,22 @@ class LineDecoder:
         self._line += len(lines)
         return records
 
+    def _all_at_once(self, lines: BlockLines, fields: RecordFields, records: list[Any]) -> bool:
+        """Decodes the block, if what looks like a record is one: then what does not is looked at, line by
+        line."""
+        several = _decoded(lines.without_odd(), fields)
+        self._deceived = len(several) != len(lines) - len(lines.odd)
+        if self._deceived:
+            return False
+        left_out = 0
+        for odd in lines.odd:
+            after_all: list[Any] = []
+            self._one_by_one(lines.text(odd, odd + 1), self._line + odd, fields, after_all)
+            several[odd - left_out : odd - left_out] = after_all
+            left_out += not after_all
+        records += several
+        return True
+
     def _together(
         self, lines: BlockLines, begin: int, end: int, fields: RecordFields, records: list[Any]
     ) -> None:
@@ -67,10 +84,7 @@ class LineDecoder:
         while begin < end:
             stop = min(begin + _FEW, end) if self._deceived else end
             text = lines.text(begin, stop)
-            try:
-                several = fields.decoder.decode_lines(text)
-            except UNDECODABLE:
-                several = []
+            several = _decoded(text, fields)
             if len(several) == stop - begin:
                 records += several
             elif self._deceived:
@@ -88,7 +102,7 @@ class LineDecoder:
                 record: Any = decoder.decode(line)
             except UNDECODABLE as error:
                 if line.strip():
-                    self.invalid.add(number, self._overlong_words if line == OVERLONG else _words(error))
+                    self.invalid.add(number, self._overlong_words if line == OVERLONG else error)
                 continue
             if fields is None:
                 self.invalid.add(number, "it has no fields")
@@ -96,6 +110,15 @@ class LineDecoder:
                 records.append(record)
             else:
                 self.invalid.add(number, "its time cannot be read")
+
+
+def _decoded(text: bytes, fields: RecordFields) -> list[Any]:
+    """The records in a text that holds nothing else, none where it does."""
+    try:
+        several: list[Any] = fields.decoder.decode_lines(text)
+    except UNDECODABLE:
+        return []
+    return several
 
 
 def _words(error: Exception) -> str:

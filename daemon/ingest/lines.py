@@ -71,6 +71,16 @@ class BlockLines:
     def __len__(self) -> int:
         return int(self._starts.size)
 
+    def without_odd(self) -> bytes:
+        """The lines that may be objects."""
+        if not self.odd:
+            return self._block
+        block = memoryview(self._block)
+        stops = (*self._starts.tolist(), len(block))
+        begins = (0, *(stops[odd + 1] for odd in self.odd))
+        ends = (*(stops[odd] for odd in self.odd), len(block))
+        return b"".join(block[begin:end] for begin, end in zip(begins, ends, strict=True))
+
     def text(self, begin: int, stop: int) -> bytes:
         """Lines from ``begin`` up to but not including ``stop``."""
         end = int(self._starts[stop]) if stop < len(self) else len(self._block)

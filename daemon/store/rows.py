@@ -137,8 +137,13 @@ def table_text(table: MafTable) -> tuple[str, str | None]:
     return json.dumps(table.maf_v.tolist()), flow
 
 
-def session_row(session: int, start: SessionStart, clock: ClockReading) -> tuple[Any, ...]:
-    """A row of ``sessions``, in the order of :data:`SESSION_COLUMNS`, and its checksum."""
+def session_row(
+    session: int, start: SessionStart, settings_text: str, clock: ClockReading
+) -> tuple[Any, ...]:
+    """A row of ``sessions``, in the order of :data:`SESSION_COLUMNS`, and its checksum.
+
+    ``settings_text`` is what :func:`json_text` makes of the settings that it starts with.
+    """
     row = (
         session,
         start.driver,
@@ -149,7 +154,7 @@ def session_row(session: int, start: SessionStart, clock: ClockReading) -> tuple
         start.maf_table_revision,
         start.epoch,
         start.estimator,
-        json_text(start.settings),
+        settings_text,
     )
     return (*row, checksum(*row))
 

@@ -10,7 +10,15 @@ import aiosqlite
 
 from daemon.store.reader import StoreReader
 from daemon.store.records import SessionStart
-from daemon.store.rows import CHUNKS_PER_SESSION, SESSION_COLUMNS, boot_row, minute_row, sealed, session_row
+from daemon.store.rows import (
+    CHUNKS_PER_SESSION,
+    SESSION_COLUMNS,
+    boot_row,
+    json_text,
+    minute_row,
+    sealed,
+    session_row,
+)
 from daemon.store.snapshots import SnapshotTaker
 from daemon.store.writer import StoreWriter
 from daemon.wall_clock import BootClock, ClockReading, read_clock
@@ -46,6 +54,8 @@ class StoreQueue(StoreReader):
         self._table: MafTable | None = None
         self._last_session = 0
         self._begun: set[int] = set()
+        self._settings: Mapping[str, Any] | None = None
+        self._settings_text = ""
 
     def write_samples(self, session: int, batch: SampleBatch) -> None:
         """Keeps samples of a session that was begun here.
@@ -167,8 +177,10 @@ class StoreQueue(StoreReader):
         self._write_sealed("epoch", {"epoch": epoch, "session": start.drive, "block": start.block})
 
     def _new_session_row(self, start: SessionStart, clock: ClockReading) -> tuple[Any, ...]:
+        if start.settings is not self._settings:  # others push sessions by the hundred, and all have the same
+            self._settings, self._settings_text = start.settings, json_text(start.settings)
         self._last_session += 1
-        return session_row(self._last_session, start, clock)
+        return session_row(self._last_session, start, self._settings_text, clock)
 
     def _write_sealed(self, key: str, values: Mapping[str, Any]) -> None:
         self.write(PUT_FACT, key, sealed(values))
