@@ -6,6 +6,10 @@ from pathlib import Path
 
 
 def threads_cpu_s(pid: int) -> float:
-    """CPU time of the threads that a process has now, s."""
-    threads = (Path("/proc") / str(pid) / "task").iterdir()
-    return 1e-9 * sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads)
+    """CPU time of the threads that a process has now, and of those of the processes it started, s."""
+    process = Path("/proc") / str(pid)
+    spent_s = 0.0
+    for thread in (process / "task").iterdir():
+        spent_s += 1e-9 * int((thread / "schedstat").read_text().split()[0])
+        spent_s += sum(threads_cpu_s(int(child)) for child in (thread / "children").read_text().split())
+    return spent_s
