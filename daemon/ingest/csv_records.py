@@ -6,7 +6,7 @@ import asyncio
 import concurrent.futures
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from dataclasses import replace
 from typing import Any, BinaryIO, TypeVar, cast
 
@@ -15,10 +15,14 @@ from drivers.logs.layout import NAME_ONE
 from drivers.logs.limits import DEFAULT_LIMITS, LogLimits
 from drivers.logs.reader import LogReader
 from drivers.logs.summary import LogSummary, counted
+from drivers.logs.text_source import READ_BYTES
 from lowmaf.samples import SampleBatch
 from web.ingest_desk import Ingested, InvalidRecord, SamplesUnusableError
 
 T = TypeVar("T")
+
+_FEW_SAMPLES = 100
+"""A batch of less, such as the last sample of a log, goes with the one before it."""
 
 _PACKED = (b"\x1f\x8b", b"PK\x03\x04")
 _NAME = "the body"
@@ -46,7 +50,7 @@ async def read_csv(
 
     def read() -> tuple[LogSummary, list[InvalidRecord]]:
         reader = LogReader(cast(BinaryIO, body), _NAME, limits=replace(limits, rows=sys.maxsize))
-        for batch in reader.batches():
+        for batch in _without_few(reader.batches()):
             body.wait_for(kept(batch))
         return reader.summary, [InvalidRecord(line, why) for line, why in reader.first_unusable]
 
@@ -74,23 +78,43 @@ async def read_csv(
     )
 
 
+def _without_few(batches: Iterator[SampleBatch]) -> Iterator[SampleBatch]:
+    """The same samples; each batch is held back until it is known what follows."""
+    held: SampleBatch | None = None
+    for batch in batches:
+        if held is not None and len(batch) < _FEW_SAMPLES:
+            batch = SampleBatch.concatenate((held, batch))  # noqa: PLW2901 - it takes the place of both
+        elif held is not None:
+            yield held
+        held = batch
+    if held is not None:
+        yield held
+
+
 class _Body:
-    """What is there of a body as a stream to be read in another thread."""
+    """What is there of a body as a stream to be read in another thread.
+
+    Each way to the event loop and back costs as much as reading some hundred rows, so more is asked for than
+    is read first.
+    """
 
     def __init__(self, chunks: AsyncIterator[bytes], loop: asyncio.AbstractEventLoop) -> None:
         self.bytes = 0
         self._chunks = chunks
         self._loop = loop
-        self._rest = b""
+        self._there = b""
+        self._begin = 0
         self._ended = False
         self._abandoned = threading.Event()
         self._waiting: concurrent.futures.Future[Any] | None = None
 
     def read(self, size: int) -> bytes:
-        """Up to ``size`` bytes, as many as the body still has; nothing at its end."""
-        if len(self._rest) < size and not self._ended:
-            self._rest += self.wait_for(self._arrived(size - len(self._rest)))
-        data, self._rest = self._rest[:size], self._rest[size:]
+        """Up to ``size`` bytes of what is there, which begins with :data:`READ_BYTES` at least; nothing at the
+        end of the body."""
+        if self._begin == len(self._there):
+            self._begin, self._there = 0, b"" if self._ended else self.wait_for(self._arrived(READ_BYTES))
+        data = self._there[self._begin : self._begin + size]
+        self._begin += len(data)
         return data
 
     def seekable(self) -> bool:

@@ -18,8 +18,9 @@ from lowmaf.samples import SampleBatch
 from web.ingest_desk import SamplesUnusableError
 from web.service_errors import NoRoomError
 
-WAITING_SAMPLES = 20_000
-"""So many samples of all senders wait to be written; the store drops samples at three times that."""
+WAITING_SAMPLES = 28_000
+"""So many samples of all senders wait to be written, and no more come at once: the store drops samples above
+:data:`daemon.store.buffer.MAX_PENDING_SAMPLES`, and those of the drive that goes on must have room too."""
 
 ROOM_LASTS_S = 1.0
 """For so long room on the disk is taken to be still there."""
@@ -74,12 +75,15 @@ class SessionWriter:
 
     async def write(self, session: int, batch: SampleBatch) -> None:
         """Keeps samples. Returns when so few wait that more may come."""
-        async with self._one_writes:
-            self._store.write_samples(session, batch)
-            await self._wait_for_room(batch)
+        for begin in range(0, len(batch), WAITING_SAMPLES):
+            piece = batch.slice(begin, min(begin + WAITING_SAMPLES, len(batch)))
+            async with self._one_writes:
+                self._store.write_samples(session, piece)
+                await self._wait_for_room(piece)
 
     async def write_whole(self, kept: WrittenSession, batch: SampleBatch) -> None:
-        """Keeps a session that is over; returns when it survives a power cut.
+        """Keeps a session that is over, of at most :data:`WAITING_SAMPLES`; returns when it survives a power
+        cut.
 
         One row beside its samples is a fifth of what it costs to begin one, to name it and to end it.
         """
@@ -87,8 +91,9 @@ class SessionWriter:
             kept.session = self._store.write_whole_session(
                 kept.start(), kept.began, batch, ended_s=kept.ended.monotonic_s, name=kept.name or None
             )
-            await self._wait_for_room(batch)
-        await self._flush()
+            full = await self._wait_for_room(batch)
+        if not full:
+            await self._flush()
 
     async def end(self, session: int, at: ClockReading) -> None:
         """Ends a session; returns when it survives a power cut."""
@@ -101,10 +106,13 @@ class SessionWriter:
             await self._flush()
             self._store.write_session_removal(session)
 
-    async def _wait_for_room(self, batch: SampleBatch) -> None:
+    async def _wait_for_room(self, batch: SampleBatch) -> bool:
+        """Counts samples that wait now; True when they were so many that they have been written since."""
         self._waiting += len(batch)
-        if self._waiting >= WAITING_SAMPLES:
-            await self._flush()
+        if self._waiting < WAITING_SAMPLES:
+            return False
+        await self._flush()
+        return True
 
     async def _flush(self) -> None:
         waiting = self._waiting
@@ -139,16 +147,17 @@ class WrittenSession:
         """
         first, self._only = self._only, None
         self._last_s = float(batch.t_s[-1])
-        if self.session:
-            await self._writer.write(self.session, batch)
-        elif first is None:
+        if first is None and not self.session:
             self._refuse_without_cells(batch)
             self._first_s = float(batch.t_s[0])
-            self._only = batch
-        else:
+            if len(batch) <= WAITING_SAMPLES:
+                self._only = batch
+                return
+        if not self.session:
             self.session = self._writer.begin(self.start(), self.name, self.began)
+        if first is not None:
             await self._writer.write(self.session, first)
-            await self._writer.write(self.session, batch)
+        await self._writer.write(self.session, batch)
 
     async def end(self) -> None:
         """All of its samples are there; returns when they survive a power cut."""
