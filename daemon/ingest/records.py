@@ -16,8 +16,9 @@ from drivers.logs.sampling import Sampler
 from lowmaf.samples import SampleBatch
 from web.ingest_desk import InvalidRecord, SamplesUnusableError
 
-HEAD_BYTES = 1 << 18
-"""What the fields are is found from so much of the body, as with recorded logs."""
+DECODED_TOGETHER_BYTES = 1 << 19
+"""So much of a body is decoded at once, more than a connection gives in one piece; what the fields are is
+found from the first such part."""
 SAMPLED_TOGETHER = 4096
 """So many records make a batch of samples: what a batch costs is shared by them."""
 
@@ -31,8 +32,8 @@ class RecordReader:
         self._layouts = layouts
         self._lines = WholeLines(longest_line)
         self._decoder = LineDecoder(longest_line)
-        self._head: list[bytes] = []
-        self._head_bytes = 0
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
         self._gathered: GatheredRecords | None = None
         self._fields: RecordFields | None = None
         self._sampler: Sampler | None = None
@@ -66,7 +67,7 @@ class RecordReader:
         self.bytes += len(chunk)
         lines = self._lines.feed(chunk)
         if lines is not None:
-            self._take(lines, least_bytes=HEAD_BYTES)
+            self._take(lines, least_bytes=DECODED_TOGETHER_BYTES)
         ready = self._gathered is not None and len(self._gathered) >= SAMPLED_TOGETHER
         return self._sampled() if ready else None
 
@@ -88,20 +89,20 @@ class RecordReader:
     # ---- inside
 
     def _take(self, lines: bytes, *, least_bytes: int) -> None:
-        """Reads lines as soon as the fields are known: at once if others had the same, else from a head."""
+        """Reads lines once there are enough of them."""
+        self._waiting.append(lines)
+        self._waiting_bytes += len(lines)
+        if self._waiting_bytes < least_bytes:
+            return
+        lines = self._waiting[0] if len(self._waiting) == 1 else b"".join(self._waiting)
         if self._fields is None:
-            self._head.append(lines)
-            self._head_bytes += len(lines)
-            lines = b"".join(self._head)
             self._fields = self._layouts.known(lines)
-            if self._fields is None and self._head_bytes < least_bytes:
-                return
             if self._fields is None and (names := names_in(lines)):
                 self._fields = self._layouts.found(names, lines)
-            self._head = []
             if self._fields is not None:
                 self._sampler = Sampler(self._fields.layout)
                 self._gathered = GatheredRecords(self._fields)
+        self._waiting, self._waiting_bytes = [], 0
         records = self._decoder.decode(lines, self._fields)
         if self._gathered is not None:
             self._gathered.add(records)
