@@ -20,6 +20,7 @@ from daemon import wall_clock
 from daemon.store import writer as store_writer
 from daemon.store.buffer import MAX_PENDING_SAMPLES, PendingWrites
 from daemon.store.records import ClosedHow, SessionStart, StoreError
+from daemon.store.rows import CHUNK_SAMPLES
 from daemon.store.schema import VERSION
 from daemon.store.store import Store
 from daemon.wall_clock import ClockReading, ClockState, read_clock
@@ -118,7 +119,7 @@ async def test_samples_of_each_session_keep_their_order_and_their_bits(
         await store.flush()
         for session, batches in written.items():
             kept = await samples_of(store, session)
-            assert all(len(chunk) <= 4096 for chunk in kept)
+            assert all(len(chunk) <= CHUNK_SAMPLES for chunk in kept)
             for names in {frozenset(one.delivered) for one in batches if len(one)}:
                 alike = [one for one in batches if one.delivered == names]
                 again = [one for one in kept if one.delivered == names]

@@ -40,7 +40,8 @@ _HEAD = np.dtype(
 )
 """Of each column: bytes of a step (0: all are 0), whether NaN are marked, the first whole number."""
 _COUNT = np.dtype("<u4")
-_WIDTHS = (1, 2, 4)
+_WIDTHS = np.array([1, 2, 4], np.uint8)
+_LARGEST = np.array([0x7F, 0x7FFF])
 _TENS = np.array([1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6])
 _TENTHS = np.array([1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6])
 _LOOKED_AT = 16
@@ -67,7 +68,7 @@ def packed_columns(columns: Sequence[Floats]) -> bytes:
         heads,
         *blanks,
         *levels,
-        *(steps[heads["width"] == width].astype(f"<i{width}") for width in _WIDTHS),
+        *(steps[heads["width"] == width].astype(f"<i{width}") for width in _WIDTHS.tolist()),
         values[heads["form"] == _Form.DOUBLES],
     )
     return b"".join([part.tobytes() for part in parts])
@@ -89,7 +90,7 @@ def unpacked_columns(packed: bytes, count: int, n: int) -> Floats:
     }
     whole = np.zeros((count, n), np.int32)
     whole[:, :1] = heads["first"][:, None]
-    for width in _WIDTHS:
+    for width in _WIDTHS.tolist():
         rows, steps = _rows(heads["width"] == width), max(0, n - 1)
         whole[rows, 1:] = source.take(f"<i{width}", len(rows) * steps).reshape(len(rows), steps)
     np.cumsum(whole, axis=1, dtype=np.int32, out=whole)
@@ -131,26 +132,31 @@ class _Source:
 def _as_whole_numbers(values: Floats, heads: Heads) -> tuple[Whole, list[NDArray[np.uint8]], list[Floats]]:
     """Whole numbers (k, n) of the columns, what marks their NaN, and their levels; fills in the heads."""
     heads["form"] = _Form.QUOTIENTS
-    heads["power"] = _powers(values[:, :: max(1, values.shape[1] // _LOOKED_AT)])
-    scale = _TENS[heads["power"]][:, None]
+    powers = heads["power"] = _powers(values[:, :: max(1, values.shape[1] // _LOOKED_AT)])
+    scale = _TENS[powers][:, None]
     again = values * scale
     whole = np.rint(again, out=again).astype(np.int32)
-    np.divide(whole, scale, out=again)
-    same = again.view(np.int64) == values.view(np.int64)
+    other = _differing(np.divide(whole, scale, out=again), values)
+    if other.size:
+        differing = _differing(whole[other] * _TENTHS[powers[other]][:, None], values[other])
+        heads["form"][other] = _Form.PRODUCTS
+        other = other[differing]
     blanks: list[NDArray[np.uint8]] = []
     levels: list[Floats] = []
-    for row in _rows(~same.all(axis=1)):
-        column, head = values[row], heads[row]
-        blank = column.view(np.int64) == _NAN_BITS
-        if blank.any():
-            known = _last_known(blank)
-            column, whole[row] = column[known], whole[row, known]
-        head["form"], listed = _form_of(column, whole[row], int(head["power"]))
-        if listed is not None:
-            head["levels"] = listed.size
+    for row in other.tolist():
+        head = heads[row]
+        blank = values[row].view(np.int64) == _NAN_BITS
+        some_blank = bool(blank.any())
+        known = _last_known(blank) if some_blank else slice(None)
+        column, whole[row] = values[row, known], whole[row, known]
+        form = _decimals(column, whole[row], powers[row]) if some_blank else None
+        if form is None:
+            form, whole[row], listed = _ranked(column)
             levels.append(listed)
-        if blank.any() and head["form"] != _Form.DOUBLES:
-            head["blanks"] = 1
+            head["levels"] = listed.size
+        head["form"] = form
+        if some_blank and form is not _Form.DOUBLES:
+            head["blanks"] = True
             blanks.append(np.packbits(blank))
     return whole, blanks, levels
 
@@ -164,20 +170,19 @@ def _powers(some: Floats) -> NDArray[np.uint8]:
     return powers
 
 
-def _form_of(column: Floats, whole: Whole, power: int) -> tuple[_Form, Floats | None]:
-    """What a column is, by its whole numbers of that power, which are replaced where it is no decimal; its
-    levels where these are what it is."""
+def _differing(again: Floats, values: Floats) -> NDArray[np.intp]:
+    """Rows that are not the same, bit for bit."""
+    return np.flatnonzero((again.view(np.int64) != values.view(np.int64)).any(axis=1))
+
+
+def _decimals(column: Floats, whole: Whole, power: int) -> _Form | None:
+    """As which decimals whole numbers give a column back."""
     bits = column.view(np.int64)
     if ((whole / _TENS[power]).view(np.int64) == bits).all():
-        return _Form.QUOTIENTS, None
+        return _Form.QUOTIENTS
     if ((whole * _TENTHS[power]).view(np.int64) == bits).all():
-        return _Form.PRODUCTS, None
-    ranked = _ranked(column)
-    if ranked is None:
-        whole[:] = 0
-        return _Form.DOUBLES, None
-    whole[:] = ranked[0]
-    return _Form.LEVELS, ranked[1]
+        return _Form.PRODUCTS
+    return None
 
 
 def _last_known(blank: Mask) -> NDArray[np.intp]:
@@ -186,37 +191,34 @@ def _last_known(blank: Mask) -> NDArray[np.intp]:
     return np.maximum.accumulate(known, out=known)
 
 
-def _ranked(column: Floats) -> tuple[Whole, Floats] | None:
-    """The rank of each value (n,) in the list of its levels, and that list; None: too many, or too close."""
+def _ranked(column: Floats) -> tuple[_Form, Whole | int, Floats]:
+    """A column as ranks in the list of its levels, where these are few, and not too close to tell apart."""
+    unranked = _Form.DOUBLES, 0, np.empty(0)
     low, high = column.min(), column.max()
-    if not np.isfinite(high - low):
-        return None
     scale = (_SLOTS - 1) / (high - low) if high > low else 0.0
-    if not np.isfinite(scale):
-        return None
+    if not (np.isfinite(high - low) and np.isfinite(scale)):
+        return unranked
     slot = np.rint((column - low) * scale).astype(np.intp)
     used = np.zeros(_SLOTS, np.bool_)
     used[slot] = True
     slots = np.flatnonzero(used)
     in_slot = np.empty(_SLOTS)
     in_slot[slot] = column
-    if slots.size * _SAMPLES_PER_LEVEL > column.size:
-        return None
-    if (in_slot[slot].view(np.int64) != column.view(np.int64)).any():
-        return None
+    if slots.size * _SAMPLES_PER_LEVEL > column.size or _differing(in_slot[slot][None], column[None]).size:
+        return unranked
     rank = np.empty(_SLOTS, np.int32)
     rank[slots] = np.arange(slots.size, dtype=np.int32)
-    return rank[slot], in_slot[slots]
+    return _Form.LEVELS, rank[slot], in_slot[slots]
 
 
 def _widths(steps: Whole) -> NDArray[np.uint8]:
     """Bytes that hold any step of each column, 0 where there is none but 0."""
-    low, high = steps.min(axis=1, initial=0), steps.max(axis=1, initial=0)
-    widths = np.zeros(len(steps), np.uint8)
-    widths[(low < 0) | (high > 0)] = 1
-    for narrow, width in ((np.int8, 2), (np.int16, 4)):
-        widths[(low < np.iinfo(narrow).min) | (high > np.iinfo(narrow).max)] = width
-    return widths
+    if not steps.size:
+        return np.zeros(len(steps), np.uint8)
+    low, high = steps.min(axis=1), steps.max(axis=1)
+    needed: NDArray[np.uint8] = _WIDTHS[np.searchsorted(_LARGEST, np.maximum(high, ~low))]
+    needed[(low == 0) & (high == 0)] = 0
+    return needed
 
 
 def _rows(chosen: NDArray[Any]) -> list[int]:

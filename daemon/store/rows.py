@@ -21,7 +21,7 @@ from lowmaf.maf_table import MafTable
 from lowmaf.samples import SampleBatch
 from lowmaf.verdicts import Verdict
 
-CHUNK_SAMPLES = 4096
+CHUNK_SAMPLES = 8192
 CHUNKS_PER_SESSION = 1 << 32
 """Ids of a session's chunks start at this times its number, so that they lie together in the file and need
 no index, which would be one more page to write at every commit."""

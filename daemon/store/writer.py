@@ -69,8 +69,6 @@ class StoreWriter:
         self.before_commit: Callable[[], None] = _nothing
         self.commits = 0
         self.last_commit_s: float | None = None
-        self.written_bytes: int | None = None
-        """What this program had the disk write since its start, without the file system's journal."""
         self.old_samples = SampleDropper(retention)
         self._notices: dict[str, StoreNotice] = {}
         self._connection = connection
@@ -135,6 +133,16 @@ class StoreWriter:
             return None
         since_s = time.monotonic() - self._turn_began_s
         return f"the disk has not answered for {since_s:.0f} s" if since_s > STUCK_S else None
+
+    @property
+    def written_bytes(self) -> int | None:
+        """What this program had the disk write since its start, without the file system's journal; None
+        where the kernel keeps no such account."""
+        try:
+            lines = _IO_ACCOUNT.read_text(encoding="ascii").splitlines()
+        except OSError:
+            return None
+        return next((int(line.split()[1]) for line in lines if line.startswith("write_bytes:")), None)
 
     @property
     def notices(self) -> tuple[StoreNotice, ...]:
@@ -252,7 +260,6 @@ class StoreWriter:
         self.next_chunk = next_chunk
         self.commits += 1
         self.last_commit_s = time.monotonic() - started_s
-        self.written_bytes = await asyncio.to_thread(_written_bytes)
 
     async def _transaction(self, connection: aiosqlite.Connection, taken: PendingWrites, rows: Rows) -> None:
         execute, executemany = connection.execute, connection.executemany
@@ -289,14 +296,6 @@ class StoreWriter:
 
     def _note(self, code: str, message: str) -> None:
         self._notices[code] = StoreNotice(code, message)
-
-
-def _written_bytes() -> int | None:
-    try:
-        lines = _IO_ACCOUNT.read_text(encoding="ascii").splitlines()
-    except OSError:
-        return None  # a kernel without this account
-    return next((int(line.split()[1]) for line in lines if line.startswith("write_bytes:")), None)
 
 
 def _settle(waiting: Iterable[asyncio.Future[None]], error: BaseException | None) -> None:
