@@ -135,17 +135,15 @@ class BusPort:
         if self._stop.is_set():
             raise LinkStoppedError("stopped")
         try:
-            message = self._bus.recv(min(max(wait_s, 0.0), _LISTEN_S))
+            frame = self._next(min(max(wait_s, 0.0), _LISTEN_S))
         except (can.CanError, OSError) as error:
             raise DeviceUnavailableError(f"{self.name} is gone: {error}") from error
         except (ValueError, IndexError) as error:
             # serial adapters: python-can's parser meets bytes that are no frame
             raise FrameError(f"{self.name} delivered no frame: {error}") from error
-        if message is None or message.is_extended_id or message.is_error_frame or message.is_remote_frame:
-            return None
-        identifier, data = message.arbitration_id, bytes(message.data)
-        self._passed(identifier, data, Kind.CAME)
-        return identifier, data
+        if frame is not None:
+            self._passed(*frame, Kind.CAME)
+        return frame
 
     def stamp_s(self) -> float:
         if self._recorder is None:  # nobody compares: looked at when it is asked for
@@ -168,6 +166,16 @@ class BusPort:
         finally:
             if self._recorder is not None:
                 self._recorder.close()
+
+    def _next(self, wait_s: float) -> tuple[int, bytes] | None:
+        """Identifier and data of the next classic data frame with an 11-bit identifier."""
+        if isinstance(self._bus, SlcanBus):  # without a message of python-can on the way
+            frame = self._bus.next_frame(wait_s)
+            return None if frame is None or frame.is_extended else (frame.identifier, frame.data)
+        message = self._bus.recv(wait_s)
+        if message is None or message.is_extended_id or message.is_error_frame or message.is_remote_frame:
+            return None
+        return message.arbitration_id, bytes(message.data)
 
     def _passed(self, identifier: int, data: bytes, kind: Kind) -> None:
         if self._recorder is not None:

@@ -16,9 +16,10 @@ from typing import Any
 import can
 import serial
 from can.bus import CanProtocol
+from can.typechecking import CanFilters
 
 from drivers.base import DriverOptionError
-from drivers.slcan_frames import BITRATES, CLOSE, LISTEN, OPEN, SlcanFrame, SlcanScanner
+from drivers.slcan_frames import BITRATES, CLOSE, LISTEN, OPEN, SlcanFrame, SlcanScanner, short_line
 
 _READ_BYTES = 1 << 16
 _SEND_S = 0.5
@@ -57,6 +58,7 @@ class SlcanBus(can.BusABC):
         port, _, baud = channel.partition("@")
         self.scanner = SlcanScanner()
         self._frames: deque[SlcanFrame] = deque()
+        self._wanted: CanFilters | None = None
         self._serial = serial.Serial(
             port, int(baud or _SERIAL_BAUD), timeout=0, write_timeout=0, exclusive=True
         )
@@ -81,7 +83,24 @@ class SlcanBus(can.BusABC):
 
     def send_at_once(self, identifier: int, frames: Sequence[bytes]) -> None:
         """Sends data frames with an 11-bit identifier in one piece; the same errors as :meth:`send`."""
-        self._write(b"".join([SlcanFrame(identifier, data).to_bytes() for data in frames]), _SEND_S)
+        self._write(b"".join([short_line(identifier, data) for data in frames]), _SEND_S)
+
+    def next_frame(self, wait_s: float | None) -> SlcanFrame | None:
+        """The next frame that the filters let through; None where none comes in this time (None: for ever).
+
+        Raises:
+            can.CanOperationError: the adapter is gone.
+        """
+        frames = self._frames
+        deadline_s = None if wait_s is None else time.monotonic() + wait_s
+        while not frames:
+            if self._poll.poll(None if wait_s is None else 1000.0 * wait_s):
+                frames.extend(filter(self._lets_through, self.scanner.feed(self._read())))
+            elif wait_s is not None:
+                return None
+            if deadline_s is not None:
+                wait_s = max(deadline_s - time.monotonic(), 0.0)
+        return frames.popleft()
 
     def shutdown(self) -> None:
         if self._is_shutdown:
@@ -95,22 +114,31 @@ class SlcanBus(can.BusABC):
             self._serial.close()
 
     def _recv_internal(self, timeout: float | None) -> tuple[can.Message | None, bool]:
-        deadline_s = None if timeout is None else time.monotonic() + timeout
-        while not self._frames:
-            wait_s = None if deadline_s is None else deadline_s - time.monotonic()
-            ready = self._poll.poll(None if wait_s is None else max(wait_s, 0.0) * 1000.0)
-            if ready:
-                self._frames.extend(self.scanner.feed(self._read()))
-            elif wait_s is not None:
-                return None, False
-        frame = self._frames.popleft()
+        frame = self.next_frame(timeout)
+        if frame is None:
+            return None, True
         message = can.Message(
             arbitration_id=frame.identifier,
             is_extended_id=frame.is_extended,
             data=frame.data,
             timestamp=time.time(),
         )
-        return message, False
+        return message, True
+
+    def _apply_filters(self, filters: CanFilters | None) -> None:
+        """What came before and was not taken is filtered too."""
+        self._wanted = filters
+        self._frames = deque(filter(self._lets_through, self._frames))
+
+    def _lets_through(self, frame: SlcanFrame) -> bool:
+        """By python-can's rule for filters, see ``can.BusABC.set_filters``."""
+        if self._wanted is None:
+            return True
+        return any(
+            (wanted["can_id"] ^ frame.identifier) & wanted["can_mask"] == 0
+            and wanted.get("extended", frame.is_extended) == frame.is_extended
+            for wanted in self._wanted
+        )
 
     def _read(self) -> bytes:
         try:

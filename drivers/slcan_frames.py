@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from drivers.base import FrameError
 
@@ -35,8 +36,9 @@ class SlcanFrame:
     is_extended: bool = False
 
     def to_bytes(self) -> bytes:
-        head = f"T{self.identifier:08X}" if self.is_extended else f"t{self.identifier:03X}"
-        return f"{head}{len(self.data)}{self.data.hex().upper()}\r".encode("ascii")
+        if not self.is_extended:
+            return short_line(self.identifier, self.data)
+        return b"T%08X%d%b\r" % (self.identifier, len(self.data), _digits(self.data))
 
     @classmethod
     def from_bytes(cls, line: bytes) -> SlcanFrame:
@@ -55,6 +57,16 @@ class SlcanFrame:
         if len(data) - int(size) not in {0, _STAMP_BYTES}:
             raise FrameError(f"slcan line {line[:_LONGEST_LINE]!r}: expected {int(size)} bytes of data")
         return cls(int(short or long, 16), data[: int(size)], short is None)
+
+
+@lru_cache(maxsize=64)
+def short_line(identifier: int, data: bytes) -> bytes:
+    """A frame with an 11-bit identifier as it is written; the few that polling sends are always the same."""
+    return b"t%03X%d%b\r" % (identifier, len(data), _digits(data))
+
+
+def _digits(data: bytes) -> bytes:
+    return data.hex().upper().encode("ascii")
 
 
 class SlcanScanner:

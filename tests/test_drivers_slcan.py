@@ -15,6 +15,7 @@ from link_benches import ECT_C, idling_car, standing
 
 from drivers.base import DeviceUnavailableError, DriverOptionError, FrameError
 from drivers.can_link import open_bus
+from drivers.can_port import BusPort
 from drivers.clock import WallClock
 from drivers.simulator.ecu import SimulatedEcu
 from drivers.simulator.link_faults import LinkFaults
@@ -109,6 +110,50 @@ def test_frames_are_received_whole_and_in_order_behind_garbage(port: PtyPort) ->
     assert [message.data[0] for message in received if message] == list(range(100))
     assert bus.recv(0.0) is None
     bus.shutdown()
+
+
+def test_filters_let_through_what_python_can_would(port: PtyPort) -> None:
+    sent = [SlcanFrame(identifier, b"\x01", extended) for extended in (False, True)
+            for identifier in (0x100, 0x101, 0x7E8, 0x7E9)]  # fmt: skip
+    bus = open_bus("slcan", port.path, 0)
+    for wanted in (
+        None,
+        [],
+        [{"can_id": 0x7E8, "can_mask": 0x7FF, "extended": False}],
+        [{"can_id": 0x100, "can_mask": 0x7FE}, {"can_id": 0x7E9, "can_mask": 0x1FFFFFFF, "extended": True}],
+    ):
+        bus.set_filters(wanted)
+        port.write(b"".join(frame.to_bytes() for frame in sent))
+        messages = [
+            can.Message(arbitration_id=frame.identifier, is_extended_id=frame.is_extended) for frame in sent
+        ]
+        expected = [(m.arbitration_id, m.is_extended_id) for m in messages if bus._matches_filters(m)]
+        received = [bus.recv(1.0) for _ in expected]
+        assert [(m.arbitration_id, m.is_extended_id) for m in received if m] == expected
+        assert bus.recv(0.0) is None
+    bus.shutdown()
+
+
+def test_a_filter_holds_for_what_has_come_already(port: PtyPort) -> None:
+    bus = open_bus("slcan", port.path, 0)
+    port.write(b"".join(SlcanFrame(identifier, b"").to_bytes() for identifier in (0x100, 0x7E8, 0x101)))
+    assert bus.recv(1.0) is not None
+    bus.set_filters([{"can_id": 0x101, "can_mask": 0x7FF, "extended": False}])
+    message = bus.recv(0.0)
+    assert message is not None
+    assert message.arbitration_id == 0x101
+    bus.shutdown()
+
+
+def test_frames_of_one_transfer_leave_in_one_piece(port: PtyPort) -> None:
+    link = BusPort(open_bus("slcan", port.path, 0), WallClock())
+    port.read(1.0)
+    link.send(0x7E0, [b"\x21\xa8", b"\x22\x00"])
+    assert port.read(1.0) == b"t7E0221A8\rt7E022200\r"
+    port.write(SlcanFrame(0x7E8, b"\x30", is_extended=True).to_bytes() + LINE)
+    assert link.receive(1.0) is None, "a frame with a long identifier is nobody's here"
+    assert link.receive(1.0) == (0x7E8, FRAME.data)
+    link.close()
 
 
 def test_unplugged_it_raises_and_does_not_turn_endlessly() -> None:
