@@ -95,7 +95,7 @@ def test_a_few_lines_that_only_look_like_records_do_not_cost_the_others() -> Non
     ],
 )
 def test_lines_that_can_be_no_object_are_seen_without_decoding(block: bytes, odd: list[int]) -> None:
-    lines = BlockLines(block)
+    lines = BlockLines(block, 1 << 20)
     assert lines.odd == odd
     assert len(lines) == len(block.splitlines())
     assert b"".join(lines.text(number, number + 1) for number in range(len(lines))) == block

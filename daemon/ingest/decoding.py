@@ -38,6 +38,7 @@ class LineDecoder:
     """Decodes the lines of one body in their order. ``longest_line`` is told of longer ones."""
 
     def __init__(self, longest_line: int = DEFAULT_LIMITS.line_bytes) -> None:
+        self._longest_line = longest_line
         self._overlong_words = f"longer than {longest_line} bytes ([limits] log_line_kb)"
         self.invalid = InvalidRecords()
         self._line = 0
@@ -47,7 +48,7 @@ class LineDecoder:
         """The records in a block of whole lines; where ``fields`` are not known, none is one."""
         if not block:
             return []
-        lines = BlockLines(block)
+        lines = BlockLines(block, self._longest_line)
         records: list[Any] = []
         if fields is None or not fields.time_is_number or _ODD_SHARE * len(lines.odd) > len(lines):
             self._one_by_one(block, self._line, fields, records)
@@ -70,10 +71,12 @@ class LineDecoder:
             return False
         left_out = 0
         for odd in lines.odd:
-            after_all: list[Any] = []
-            self._one_by_one(lines.text(odd, odd + 1), self._line + odd, fields, after_all)
-            several[odd - left_out : odd - left_out] = after_all
-            left_out += not after_all
+            line = lines.text(odd, odd + 1).removesuffix(b"\n")
+            record = self._record_in(line, self._line + odd + 1, fields)
+            if record is None:
+                left_out += 1
+            else:
+                several.insert(odd - left_out, record)
         records += several
         return True
 
@@ -96,20 +99,30 @@ class LineDecoder:
 
     def _one_by_one(self, text: bytes, before: int, fields: RecordFields | None, records: list[Any]) -> None:
         """Decodes lines, of which so many come ``before`` in the body."""
-        decoder = OBJECT if fields is None else fields.decoder
         for number, line in enumerate(text.split(b"\n"), start=before + 1):
-            try:
-                record: Any = decoder.decode(line)
-            except UNDECODABLE as error:
-                if line.strip():
-                    self.invalid.add(number, self._overlong_words if line == OVERLONG else error)
-                continue
-            if fields is None:
-                self.invalid.add(number, "it has no fields")
-            elif fields.time_is_number or fields.has_time(record):
+            record = self._record_in(line, number, fields)
+            if record is not None:
                 records.append(record)
-            else:
-                self.invalid.add(number, "its time cannot be read")
+
+    def _record_in(self, line: bytes, number: int, fields: RecordFields | None) -> Any | None:
+        """The record in a line; None where there is none, which is counted unless the line is empty."""
+        if len(line) > self._longest_line or line == OVERLONG:
+            self.invalid.add(number, self._overlong_words)
+            return None
+        decoder = OBJECT if fields is None else fields.decoder
+        try:
+            record: Any = decoder.decode(line)
+        except UNDECODABLE as error:
+            if line.strip():
+                self.invalid.add(number, error)
+            return None
+        if fields is None:
+            self.invalid.add(number, "it has no fields")
+        elif fields.time_is_number or fields.has_time(record):
+            return record
+        else:
+            self.invalid.add(number, "its time cannot be read")
+        return None
 
 
 def _decoded(text: bytes, fields: RecordFields) -> list[Any]:

@@ -46,13 +46,13 @@ class WholeLines:
 
 
 class BlockLines:
-    """The lines of a block, and which of them cannot be an object on a line of its own.
+    """The lines of a block, and which of them cannot be an object on a line of its own, or are too long.
 
     What begins with ``{`` and ends with ``}`` may be one, and where each line does, no object goes on
     beyond its line: nothing in JSON has ``}`` followed by ``{``.
     """
 
-    def __init__(self, block: bytes) -> None:
+    def __init__(self, block: bytes, longest: int) -> None:
         """``block`` is of whole lines; the last one may lack its end."""
         self._block = block
         codes = np.frombuffer(block, np.uint8)
@@ -63,9 +63,10 @@ class BlockLines:
         last = stops - 1  # before an empty first line there is nothing, but that begins with its end
         if b"\r" in block:
             last -= codes[last] == _RETURN
-        self.odd: list[int] = (
-            ((codes[last] != _CLOSES) | (codes[self._starts] != _OPENS)).nonzero()[0].tolist()
-        )
+        odd = (codes[last] != _CLOSES) | (codes[self._starts] != _OPENS)
+        if len(block) > longest:
+            odd |= stops - self._starts > longest
+        self.odd: list[int] = odd.nonzero()[0].tolist()
         """Lines, from 0, that are no object."""
 
     def __len__(self) -> int:

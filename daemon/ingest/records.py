@@ -32,8 +32,8 @@ class RecordReader:
         self._layouts = layouts
         self._lines = WholeLines(longest_line)
         self._decoder = LineDecoder(longest_line)
-        self._waiting: list[bytes] = []
-        self._waiting_bytes = 0
+        self._arrived: list[bytes] = []
+        self._arrived_bytes = 0
         self._gathered: GatheredRecords | None = None
         self._fields: RecordFields | None = None
         self._sampler: Sampler | None = None
@@ -65,15 +65,18 @@ class RecordReader:
             SamplesUnusableError: the records lack what a table needs.
         """
         self.bytes += len(chunk)
-        lines = self._lines.feed(chunk)
-        if lines is not None:
-            self._take(lines, least_bytes=DECODED_TOGETHER_BYTES)
+        self._arrived.append(chunk)
+        self._arrived_bytes += len(chunk)
+        if self._arrived_bytes < DECODED_TOGETHER_BYTES:
+            return None
+        self._read_arrived()
         ready = self._gathered is not None and len(self._gathered) >= SAMPLED_TOGETHER
         return self._sampled() if ready else None
 
     def finish(self) -> list[SampleBatch]:
         """The rest of the samples, in one batch: nothing follows. Raises what :meth:`feed` raises."""
-        self._take(self._lines.rest(), least_bytes=0)
+        self._read_arrived()
+        self._take(self._lines.rest())
         last = self._sampled()
         if self._sampler is None:
             raise SamplesUnusableError(
@@ -88,13 +91,15 @@ class RecordReader:
 
     # ---- inside
 
-    def _take(self, lines: bytes, *, least_bytes: int) -> None:
-        """Reads lines once there are enough of them."""
-        self._waiting.append(lines)
-        self._waiting_bytes += len(lines)
-        if self._waiting_bytes < least_bytes:
-            return
-        lines = self._waiting[0] if len(self._waiting) == 1 else b"".join(self._waiting)
+    def _read_arrived(self) -> None:
+        arrived = self._arrived[0] if len(self._arrived) == 1 else b"".join(self._arrived)
+        self._arrived, self._arrived_bytes = [], 0
+        lines = self._lines.feed(arrived)
+        if lines is not None:
+            self._take(lines)
+
+    def _take(self, lines: bytes) -> None:
+        """Reads whole lines. What their fields are is found from the first that have some."""
         if self._fields is None:
             self._fields = self._layouts.known(lines)
             if self._fields is None and (names := names_in(lines)):
@@ -102,7 +107,6 @@ class RecordReader:
             if self._fields is not None:
                 self._sampler = Sampler(self._fields.layout)
                 self._gathered = GatheredRecords(self._fields)
-        self._waiting, self._waiting_bytes = [], 0
         records = self._decoder.decode(lines, self._fields)
         if self._gathered is not None:
             self._gathered.add(records)
