@@ -7,14 +7,14 @@ the old one by more than drifting levels explain.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from lowmaf.cells import BlockKey, CellSums
 from lowmaf.levels import Reduced
-from lowmaf.solve import CurveSolver
+from lowmaf.solve import CurveSolver, Whole
 
 GROUP_BLOCKS = 10
 """Five minutes of driving are compared with what came before."""
@@ -48,18 +48,23 @@ class ChangeWatch:
         """What it has seen so far, as far as it matters for what follows."""
         return Seen(tuple(self._groups), self._new_blocks)
 
-    def before_block(self, sums: CellSums) -> BlockKey | None:
+    def before_block(
+        self, sums: CellSums, whole: Mapping[tuple[int, int], Whole] | None = None
+    ) -> BlockKey | None:
         """To be asked before each new block; looks for a change at every :data:`GROUP_BLOCKS`-th, else None.
 
-        ``sums`` hold at least the newest :data:`GROUP_BLOCKS` blocks before it, all complete.
+        ``sums`` hold at least the newest :data:`GROUP_BLOCKS` blocks before it, all complete; ``whole`` are
+        stretches whose equations were made elsewhere, as :meth:`CurveSolver.stretches` takes them.
         """
         if self._new_blocks < GROUP_BLOCKS:
             self._new_blocks += 1
             return None
         self._new_blocks = 1
-        return self.changed(sums)
+        return self.changed(sums, whole)
 
-    def changed(self, sums: CellSums) -> BlockKey | None:
+    def changed(
+        self, sums: CellSums, whole: Mapping[tuple[int, int], Whole] | None = None
+    ) -> BlockKey | None:
         """To be asked after every :data:`GROUP_BLOCKS` new blocks, with all sums so far.
 
         Returns the first of the newest blocks if they disagree with those before, else None. After a
@@ -67,7 +72,7 @@ class ChangeWatch:
         """
         keys = sorted(sums.blocks)[-GROUP_BLOCKS:]
         newest = CellSums(sums.cells, {key: sums.blocks[key] for key in keys})
-        now = self._solver.stretches(newest, remember=False)
+        now = self._solver.stretches(newest, remember=False, whole=whole)
         disagrees = bool(self._groups) and self._disagreement(now) > SIGNIFICANT
         if disagrees:
             self._groups.clear()

@@ -6,15 +6,14 @@ left-out blocks is  sum T^2 - 2 c' sum T x + c' (sum x x') c.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping
 
 import numpy as np
 
 from lowmaf.cells import BlockKey, BlockView, CellSums
-from lowmaf.levels import Reduced
 from lowmaf.samples import Floats
 from lowmaf.snapshot import HeldOut
-from lowmaf.solve import CurveSolver, stretch_of
+from lowmaf.solve import CurveSolver, Whole, stretch_of, wholes
 
 FOLDS = 5
 GROUP_BLOCKS = 4
@@ -26,25 +25,27 @@ predicts them up to 18 % worse, because plain means learn the lag along with the
 
 
 def held_out_check(
-    sums: CellSums, solver: CurveSolver, known: Mapping[tuple[int, int], Reduced] | None = None
+    sums: CellSums, solver: CurveSolver, whole: Mapping[tuple[int, int], Whole] | None = None
 ) -> HeldOut | None:
     """Held-out rms over these sums, None where there is too little driving for five groups.
 
     The rms is weighted by time, over accepted samples, of short + long trim minus the correction.
-    ``known`` are equations of whole stretches (:func:`lowmaf.solve.stretch_of`) that need not be made again.
+    ``whole`` are stretches whose equations were made elsewhere, as :meth:`CurveSolver.stretches` takes them.
     """
     groups = sorted({_group(key) for key in sums.blocks})
     if len(groups) < FOLDS:
         return None
     fold_of = {group: index % FOLDS for index, group in enumerate(groups)}
-    rests = _Rests(sums, solver, {} if known is None else dict(known))
+    whole = _with_spared({} if whole is None else whole, sums, solver, fold_of)
     squares = np.zeros(3)
     time = 0.0
     for fold in range(FOLDS):
-        left_out = {key for key in sums.blocks if fold_of[_group(key)] == fold}
-        test = CellSums(sums.cells, {key: sums.blocks[key] for key in left_out}).total()
-        rest = CellSums(sums.cells, {key: block for key, block in sums.blocks.items() if key not in left_out})
-        curve = solver.combined(rests.equations(left_out)).correction_pct
+        left_out = CellSums(sums.cells)
+        rest = CellSums(sums.cells)
+        for key, block in sums.blocks.items():
+            (left_out if fold_of[_group(key)] == fold else rest).add(key, block)
+        test = left_out.total()
+        curve = solver.combined(solver.stretches(rest, remember=False, whole=whole)).correction_pct
         raw = float(test.scalar("time_trim2").sum())
         means = nearest_means(rest.total())
         squares += raw, _curve_squares(test, raw, curve), _nearest_squares(test, raw, means)
@@ -56,32 +57,24 @@ def held_out_check(
     return HeldOut(of_curve, uncorrected, of_nearest, passed)
 
 
-class _Rests:
-    """Equations of what is left of each stretch; those of whole ones are made once: most folds spare most."""
-
-    def __init__(self, sums: CellSums, solver: CurveSolver, whole: dict[tuple[int, int], Reduced]) -> None:
-        self._sums, self._solver, self._whole = sums, solver, whole
-        self._stretches: dict[tuple[int, int], list[BlockKey]] = {}
-        for key in sorted(sums.blocks):
-            self._stretches.setdefault(stretch_of(key), []).append(key)
-
-    def equations(self, left_out: Set[BlockKey]) -> list[Reduced]:
-        """By drive, then by time; none of stretches of which nothing is left."""
-        parts = []
-        for name, keys in self._stretches.items():
-            kept = [key for key in keys if key not in left_out]
-            if kept and len(kept) < len(keys):
-                parts.append(self._reduced(kept))
-            elif kept:
-                if name not in self._whole:
-                    self._whole[name] = self._reduced(keys)
-                parts.append(self._whole[name])
-        return parts
-
-    def _reduced(self, keys: Sequence[BlockKey]) -> Reduced:
-        blocks = CellSums(self._sums.cells, {key: self._sums.blocks[key] for key in keys})
-        (reduced,) = self._solver.stretches(blocks, remember=False)
-        return reduced
+def _with_spared(
+    whole: Mapping[tuple[int, int], Whole],
+    sums: CellSums,
+    solver: CurveSolver,
+    fold_of: Mapping[tuple[int, int], int],
+) -> dict[tuple[int, int], Whole]:
+    """Also the equations of stretches that some fold leaves whole: those are made once for all folds."""
+    stretches: dict[tuple[int, int], list[BlockKey]] = {}
+    for key in sums.blocks:
+        stretches.setdefault(stretch_of(key), []).append(key)
+    spared = {
+        name: keys
+        for name, keys in stretches.items()
+        if name not in whole and len({fold_of[_group(key)] for key in keys}) < FOLDS
+    }
+    blocks = {key: sums.blocks[key] for keys in spared.values() for key in keys}
+    reduced = solver.stretches(CellSums(sums.cells, blocks), remember=False)
+    return {**whole, **wholes(sorted(blocks), reduced)}
 
 
 def _group(key: BlockKey) -> tuple[int, int]:

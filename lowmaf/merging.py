@@ -20,7 +20,7 @@ from lowmaf.levels import USUAL, Reduced
 from lowmaf.loop_gain import LoopAnswer
 from lowmaf.packing import pack_integers, unpack_integers
 from lowmaf.snapshot import DataWarning
-from lowmaf.solve import CurveSolver
+from lowmaf.solve import CurveSolver, Whole, wholes
 from lowmaf.stream_statistics import StreamStatistics
 from lowmaf.windows import Integers
 
@@ -101,13 +101,15 @@ class Follower:
         groups = tuple(equations_from_bytes(cells, group) for group in at.groups)
         self._watch = ChangeWatch(solver, Seen(groups, at.new_blocks))
         self._newest = CellSums(cells, dict(zip(at.keys, blocks_from_bytes(at.blocks), strict=True)))
+        self._whole: dict[tuple[int, int], Whole] = {}
         self._first_change, self._last_change = at.first_change, at.last_change
 
     def add(self, drive: int, blocks: Mapping[int, Integers], equations: Sequence[Reduced]) -> None:
         """The next drive: its blocks by number in the order of time, and the equations of its stretches."""
+        self._remember(drive, blocks, equations)
         for number, sums in blocks.items():
             key = BlockKey(drive, number)
-            began = self._watch.before_block(self._newest)
+            began = self._watch.before_block(self._newest, self._whole)
             if began is not None:
                 self._last_change = Change(began, key)
                 self._first_change = self._first_change or self._last_change
@@ -120,6 +122,12 @@ class Follower:
                 right=self._sum.right + part.right,
                 weight_s=self._sum.weight_s + part.weight_s,
             )
+
+    def _remember(self, drive: int, blocks: Mapping[int, Integers], equations: Sequence[Reduced]) -> None:
+        """Equations of stretches that the watch may see whole: of this drive, and of the newest blocks."""
+        oldest = min((key.drive for key in self._newest.blocks), default=drive)
+        self._whole = {name: each for name, each in self._whole.items() if name[0] >= oldest}
+        self._whole |= wholes((BlockKey(drive, number) for number in blocks), equations)
 
     def stands(self) -> Followed:
         """Where it stands now."""

@@ -7,7 +7,8 @@ data decide where there are enough and fills in where there are few.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +49,20 @@ class Curve:
     loop_slowness: float
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Whole:
+    """The equations of a stretch with all its ``blocks``, so many."""
+
+    blocks: int
+    reduced: Reduced
+
+
+def wholes(keys: Iterable[BlockKey], equations: Sequence[Reduced]) -> dict[tuple[int, int], Whole]:
+    """Stretches by name, given all their blocks in order and the equations of each."""
+    counts = Counter(map(stretch_of, keys))
+    return {name: Whole(count, part) for (name, count), part in zip(counts.items(), equations, strict=True)}
+
+
 class CurveSolver:
     """Solves for one axis. Remembers each stretch's equations until its sums change.
 
@@ -74,20 +89,35 @@ class CurveSolver:
         """
         return self.combined([*known, *self.stretches(sums, remember=remember)])
 
-    def stretches(self, sums: CellSums, *, remember: bool = True) -> list[Reduced]:
-        """The equations of each stretch of driving, by drive, then by time."""
+    def stretches(
+        self,
+        sums: CellSums,
+        *,
+        remember: bool = True,
+        whole: Mapping[tuple[int, int], Whole] | None = None,
+    ) -> list[Reduced]:
+        """The equations of each stretch of driving, by drive, then by time.
+
+        ``whole`` are stretches (:func:`stretch_of`) whose equations were made elsewhere: where all blocks
+        of one are here they are not made again.
+        """
         known = self._known if remember else {}
-        stretches = self._reduced(sums, known)
+        stretches = self._reduced(sums, known, {} if whole is None else whole)
         for gone in known.keys() - stretches.keys():
             del known[gone]
         return list(stretches.values())
 
-    def _reduced(self, sums: CellSums, known: _Known) -> dict[tuple[int, int], Reduced]:
+    def _reduced(
+        self, sums: CellSums, known: _Known, whole: Mapping[tuple[int, int], Whole]
+    ) -> dict[tuple[int, int], Reduced]:
         stretches: dict[tuple[int, int], list[BlockKey]] = {}
         for key in sorted(sums.blocks):
             stretches.setdefault(stretch_of(key), []).append(key)
         reduced = {}
         for name, keys in stretches.items():
+            if name in whole and whole[name].blocks == len(keys):
+                reduced[name] = whole[name].reduced
+                continue
             blocks = [sums.blocks[key] for key in keys]
             before = known.get(name)
             # Sums are replaced, never changed: the same objects are the same numbers.

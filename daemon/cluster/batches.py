@@ -1,7 +1,7 @@
 """Which logs are read together, and which of them by one worker.
 
 A batch is one task: what is repeated when it fails. A run is what one worker reads of neighbouring logs,
-batch after batch: what goes from one run to the next (60 kB) is shared by its logs.
+batch after batch: what goes from one run to the next (50 to 100 kB) is shared by all its logs.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ BATCH_LOGS = 32
 BATCH_BYTES = 64_000_000
 LEAST_BATCH_BYTES = 1_000_000
 """A quarter of a second of reading: less is not worth a task."""
-SHARES = 4
-"""A batch is at most a fourth of what would be left for each thread: the last ones are small, so that
-no thread waits long for the others."""
-RUN_LOGS = 8
+RUN_BATCHES = 8
+LEAST_RUN_LOGS = 8
+SHARES = 2
+"""A run is at most half of what would be left for each thread: the last ones are small, so that no thread
+waits long for the others."""
 USUAL_BYTES = 1_000_000
 """Taken for the size of a log where nobody knows it."""
 
@@ -38,36 +39,38 @@ class Batch:
         return first if len(self.logs) == 1 else f"{first} to {last} ({len(self.logs)} logs)"
 
 
-def batches(logs: Sequence[NamedLog], threads: int) -> Iterator[Batch]:
-    """All logs in their order, the batches smaller towards the end."""
+def runs(logs: Sequence[NamedLog], threads: int) -> Iterator[list[Batch]]:
+    """All logs in their order, each run in its batches, for so many threads of workers."""
+    threads = max(threads, 1)
+    least_logs = min(LEAST_RUN_LOGS, -(-len(logs) // threads))
+    most_logs = RUN_BATCHES * BATCH_LOGS
     left = sum(_size(log) for log in logs)
-    held: list[NamedLog] = []
-    size, most = 0, 0.0
+    run: list[NamedLog] = []
+    size = 0
     for log in logs:
-        if held and (len(held) == BATCH_LOGS or size + _size(log) > most):
-            yield Batch(tuple(held), size)
+        most = min(RUN_BATCHES * BATCH_BYTES, left / (SHARES * threads))
+        if len(run) >= most_logs or (len(run) >= least_logs and size + _size(log) > most):
+            yield list(_batches(run, size / RUN_BATCHES))
             left -= size
-            held, size = [], 0
-        if not held:
-            most = min(BATCH_BYTES, max(left / (SHARES * max(threads, 1)), LEAST_BATCH_BYTES))
-        held.append(log)
+            run, size = [], 0
+        run.append(log)
         size += _size(log)
-    if held:
-        yield Batch(tuple(held), size)
+    if run:
+        yield list(_batches(run, size / RUN_BATCHES))
 
 
-def runs(planned: Sequence[Batch], threads: int) -> Iterator[range]:
-    """Numbers of the batches of each run: together :data:`RUN_LOGS` or more, or a thread's share of all."""
-    logs = sum(len(batch.logs) for batch in planned)
-    least = min(RUN_LOGS, -(-logs // max(threads, 1)))
-    first, held = 0, 0
-    for number, batch in enumerate(planned):
-        held += len(batch.logs)
-        if held >= least:
-            yield range(first, number + 1)
-            first, held = number + 1, 0
-    if held:
-        yield range(first, len(planned))
+def _batches(logs: Sequence[NamedLog], wanted: float) -> Iterator[Batch]:
+    most = min(BATCH_BYTES, max(LEAST_BATCH_BYTES, wanted))
+    batch: list[NamedLog] = []
+    size = 0
+    for log in logs:
+        if batch and (len(batch) == BATCH_LOGS or size + _size(log) / 2 > most):
+            yield Batch(tuple(batch), size)
+            batch, size = [], 0
+        batch.append(log)
+        size += _size(log)
+    if batch:
+        yield Batch(tuple(batch), size)
 
 
 def _size(log: NamedLog) -> int:

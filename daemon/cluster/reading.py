@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -11,7 +11,7 @@ from typing import TypeAlias
 from distributed import Future
 
 from daemon.cluster import tasks
-from daemon.cluster.batches import Batch, batches, runs
+from daemon.cluster.batches import Batch, runs
 from daemon.cluster.outcomes import Outcome, outcomes_from_bytes
 from daemon.cluster.submitting import SOON, Submitter, result
 from daemon.log_names import NamedLog
@@ -20,6 +20,8 @@ from daemon.log_replay import Progress
 States: TypeAlias = "Future[list[tasks.LogState]]"
 
 RETRIES = 2
+AHEAD = 2
+"""A worker gets its next run when it has fewer batches than so many for each thread left to read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +44,10 @@ class Part:
 
 
 class _Run:
-    """Batches that one worker is meant to read, and what is known of them."""
+    """Batches that ``worker`` is meant to read, and what is known of them."""
 
-    def __init__(self, reads: dict[States, Batch]) -> None:
+    def __init__(self, worker: str | None, reads: dict[States, Batch]) -> None:
+        self.worker = worker
         self.reads = reads
         self.unread = len(reads)
         self._asked: dict[Future[bytes], Part] = {}
@@ -82,14 +85,24 @@ def read_in_order(
     Raises:
         UsageError, WorkError: a log could not be read after :data:`RETRIES` further attempts.
     """
-    waiting = deque(_started(cluster, kept_job, logs))
-    run_of: dict[Future[object], _Run] = {read: run for run in waiting for read in run.reads}
-    done = cluster.done(list(run_of))
+    starter = _Starter(cluster, kept_job, logs)
+    waiting: deque[_Run] = deque()
+    run_of: dict[Future[object], _Run] = {}
+    done = cluster.done([])
+
+    def start() -> None:
+        for run in starter.start():
+            waiting.append(run)
+            run_of.update(dict.fromkeys(run.reads, run))
+            done.update(run.reads)
+
+    start()
     for future in done:
         run = run_of.pop(future)
         if future in run.reads:
             _show(progress, future, run.reads[future])
-            run.unread -= 1
+            starter.has_read(run)
+            start()
             asked = [] if run.unread else run.ask(cluster)
             run_of |= dict.fromkeys(asked, run)
             done.update(asked)
@@ -99,17 +112,36 @@ def read_in_order(
             yield from waiting.popleft().parts()
 
 
-def _started(cluster: Submitter, kept_job: Future[tasks.Job], logs: Sequence[NamedLog]) -> Iterator[_Run]:
-    threads = cluster.threads()
-    planned = list(batches(logs, len(threads)))
-    for number, run in enumerate(runs(planned, len(threads))):
-        # A single batch goes to whoever is free; several are meant to lie together.
-        worker = threads[number % len(threads)] if len(run) > 1 else None
+class _Starter:
+    """Hands runs to workers that are about to have nothing to do, in the order of the logs."""
+
+    def __init__(self, cluster: Submitter, kept_job: Future[tasks.Job], logs: Sequence[NamedLog]) -> None:
+        self._cluster = cluster
+        self._kept_job = kept_job
+        self._left = deque(runs(logs, sum(cluster.threads().values())))
+        self._unread: Counter[str | None] = Counter()
+
+    def has_read(self, run: _Run) -> None:
+        """One more batch of a run was read."""
+        run.unread -= 1
+        self._unread[run.worker] -= 1
+
+    def start(self) -> Iterator[_Run]:
+        """The next runs, as many as workers want now."""
+        if not self._left:
+            return
+        for worker, count in self._cluster.threads().items():
+            while self._left and self._unread[worker] < AHEAD * count:
+                yield self._started(worker, self._left.popleft())
+
+    def _started(self, worker: str | None, batches: Sequence[Batch]) -> _Run:
         reads = {}
-        for batch in planned[run.start : run.stop]:
+        for batch in batches:
             names = [log.name for log in batch.logs]
-            reads[cluster.submit_to(worker, tasks.read_logs, kept_job, names, retries=RETRIES)] = batch
-        yield _Run(reads)
+            read = self._cluster.submit_to(worker, tasks.read_logs, self._kept_job, names, retries=RETRIES)
+            reads[read] = batch
+        self._unread[worker] += len(reads)
+        return _Run(worker, reads)
 
 
 def _show(progress: Progress, read: States, batch: Batch) -> None:

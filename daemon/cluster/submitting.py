@@ -22,9 +22,9 @@ class Submitter:
     def __init__(self, client: Client) -> None:
         self._client = client
 
-    def threads(self) -> list[str]:
-        """The worker of each thread of the cluster."""
-        return [worker for worker, threads in sorted(self._client.nthreads().items()) for _ in range(threads)]
+    def threads(self) -> dict[str | None, int]:
+        """How many threads each worker has that is there now; None stands for the first that will come."""
+        return dict(sorted(self._client.nthreads().items())) or {None: 1}
 
     def submit(self, task: Callable[..., object], *arguments: object, **options: Any) -> Future[Any]:
         """A task that runs anywhere."""

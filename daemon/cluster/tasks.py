@@ -26,13 +26,12 @@ from lowmaf.equation_bytes import equations_from_bytes, equations_to_bytes
 from lowmaf.filters import Filters
 from lowmaf.held_out import held_out_check
 from lowmaf.judge import Judged
-from lowmaf.levels import Reduced
 from lowmaf.maf_table import MafTable
 from lowmaf.merging import ExactSums, Followed, Follower, Said, blocks_from_bytes, blocks_to_bytes
 from lowmaf.pipeline import Pipeline
 from lowmaf.samples import SampleBatch
 from lowmaf.snapshot import DataWarning, HeldOut
-from lowmaf.solve import stretch_of
+from lowmaf.solve import Whole, wholes
 from lowmaf.verdicts import Verdict
 from lowmaf.windows import Integers
 
@@ -199,14 +198,13 @@ def held_out(job: Job, parts: Sequence[Sequence[NewestLog]]) -> HeldOut | None:
     """The held-out check on the newest logs, in any order."""
     cells = job.table.cells
     sums = CellSums(cells)
-    whole: dict[tuple[int, int], Reduced] = {}
+    whole: dict[tuple[int, int], Whole] = {}
     for log in chain.from_iterable(parts):
         keys = [BlockKey(log.drive, number) for number in log.numbers]
         for key, block in zip(keys, blocks_from_bytes(log.blocks), strict=True):
             sums.add(key, block)
         if log.equations is not None:
-            stretches = dict.fromkeys(map(stretch_of, keys))
-            whole |= zip(stretches, equations_from_bytes(cells, log.equations), strict=True)
+            whole |= wholes(keys, equations_from_bytes(cells, log.equations))
     return held_out_check(sums, job.pipeline().solver, whole)
 
 
