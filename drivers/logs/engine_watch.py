@@ -6,11 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
-from lowmaf.samples import SampleBatch
+from lowmaf.samples import Floats, SampleBatch
 
 RUNNING_RPM = 200.0
 WAITING_SAMPLES = 200_000
 """While an engine has not run yet its samples wait, so that a log without any is refused as a whole."""
+_FEW = 100
 _AIR = ("maf_v", "maf_gs")
 
 
@@ -29,7 +30,7 @@ class EngineWatch:
         self._samples += len(batch)
         self._delivered = batch.delivered
         for name, values in batch.channels.items():
-            known = values[np.isfinite(values)]
+            known = _known(values, whole=name == "rpm")
             if known.size:
                 self._measured.add(name)
                 if name == "rpm":
@@ -77,3 +78,13 @@ class EngineWatch:
         if empty:
             return f"no value that can be read in {', '.join(empty)}"
         return "air flow is zero in every row"
+
+
+def _known(values: Floats, *, whole: bool) -> Floats:
+    """What was measured of a channel: without ``whole`` a few of its values where they show all there is."""
+    if not whole:
+        some = values[:_FEW]
+        known: Floats = some[np.isfinite(some)]
+        if known.any():
+            return known
+    return values[np.isfinite(values)]

@@ -117,13 +117,14 @@ class LogReader:
 
     def _samples(self) -> Iterator[SampleBatch]:
         blocks = self._text.blocks()
-        head = _head_of(blocks)
+        begin = _begin_of(blocks)
+        head = _head_of(begin)
         long = long_separator(head)
         if long is not None:
-            first = head if len(head) <= HEAD_BYTES else head[: head.rfind(b"\n", 0, HEAD_BYTES) + 1]
-            blocks = self._columns_of(LongFormat(first, long)).blocks(chain((FRONT + head,), blocks))
-            head = _head_of(blocks)
-        recognised = self._recognised = self._recognise(head, "" if long is None else "car-scanner")
+            blocks = self._columns_of(LongFormat(head, long)).blocks(chain((begin,), blocks))
+            begin = _begin_of(blocks)
+            head = _head_of(begin)
+        recognised = self._recognised = self._recognise(head, begin, "" if long is None else "car-scanner")
         self._first_layout, self._sampler = recognised.layout, Sampler(recognised.layout, self._wanted)
         for block in chain((recognised.body,), blocks):
             for rows in recognised.rows(block, self._sampler.columns(recognised.layout)):
@@ -155,11 +156,11 @@ class LogReader:
             raise LogUnreadableError(self.name, str(error)) from error
         return log
 
-    def _recognise(self, head: bytes, long_name: str) -> RecognisedLog:
+    def _recognise(self, head: bytes, begin: bytes, long_name: str) -> RecognisedLog:
         try:
             recognised = recognise_log(
                 head,
-                HEAD_BYTES,
+                begin,
                 self._asked,
                 self._decimal_comma,
                 long_name=long_name,
@@ -195,11 +196,17 @@ class LogReader:
         return met
 
 
-def _head_of(blocks: Iterator[bytes]) -> bytes:
-    """What a log begins with, taken from its blocks."""
-    head = b""
-    for block in blocks:
-        head += block[len(FRONT) :]
-        if len(head) >= HEAD_BYTES:
-            break
-    return head
+def _begin_of(blocks: Iterator[bytes]) -> bytes:
+    """What a log begins with, as one block: the first of its blocks, mostly."""
+    begin = next(blocks, FRONT)
+    while len(begin) < len(FRONT) + HEAD_BYTES and (block := next(blocks, b"")):
+        begin += block[len(FRONT) :]
+    return begin
+
+
+def _head_of(begin: bytes) -> bytes:
+    """The whole lines of it that are looked at."""
+    end = len(FRONT) + HEAD_BYTES
+    if len(begin) > end:
+        end = begin.rfind(b"\n", len(FRONT), end) + 1 or len(begin)
+    return begin[len(FRONT) : end]

@@ -19,6 +19,8 @@ from drivers.logs.rows import Rows, grid_of, rows_in, rows_of
 from lowmaf.samples import Floats
 
 HEAD_ROWS = 2000
+_HEAD_LINES = 2 * HEAD_ROWS
+"""What precedes the rows is far shorter than these."""
 _NAMES_WITHIN = 200
 MISFITS_PER_ROW = 4
 """With so many rows that do not fit the names to one that does, the names are not those of the rows."""
@@ -120,25 +122,25 @@ def long_separator(head: bytes) -> str | None:
 
 def recognise_log(
     head: bytes,
-    head_bytes: int,
+    begin: bytes,
     asked: Mapping[str, str],
     decimal_comma: bool | None,
     *,
     long_name: str = "",
     limits: LogLimits = DEFAULT_LIMITS,
 ) -> RecognisedLog:
-    """Recognises a log from the first ``head_bytes`` of ``head``, which holds whole lines.
+    """Recognises a log from its first lines.
 
+    ``head`` is what is looked at of ``begin``, the block that the log begins with, from its first line on.
     ``long_name`` is the format where the log had one value per row and was turned into columns.
 
     Raises:
         LayoutError: it is no log, one that cannot give a table, or beyond the limits; says why.
         ColumnError: a column that the user named does not exist.
     """
-    if not head or head.isspace():
+    if not head or (head.isspace() and begin[len(FRONT) :].isspace()):
         raise LayoutError("the file is empty")
-    looked_at = head if len(head) <= head_bytes else head[: head.rfind(b"\n", 0, head_bytes) + 1] or head
-    lines = looked_at.split(b"\n")
+    lines = head.split(b"\n", _HEAD_LINES)[:_HEAD_LINES]
     dialect = recognise(lines, decimal_comma, tuple(asked.values()))
     if dialect is None:
         raise LayoutError(f"no line names columns: the file begins with {decoded(head[:60].strip())!r}")
@@ -160,8 +162,8 @@ def recognise_log(
         raise LayoutError(f"{usual}; {error}" if usual else str(error)) from error
     if sum(rows.unusable.values()) >= MISFITS_PER_ROW * len(rows):
         _refuse_rows(dialect, lines)
-    body = b"".join((FRONT, memoryview(head)[at:]))
-    return RecognisedLog(name, dialect, layout, body, is_utf8=_is_utf8(looked_at), limits=limits)
+    body = b"".join((FRONT, memoryview(begin)[len(FRONT) + at :]))
+    return RecognisedLog(name, dialect, layout, body, is_utf8=_is_utf8(head), limits=limits)
 
 
 def refuse_names(names: Sequence[str], limits: LogLimits) -> None:

@@ -158,7 +158,7 @@ class TextSource:
 
     def _unpacked(self, opened: ExitStack) -> Iterator[bytes]:
         stream = self._opened(opened)
-        start = stream.read(4)
+        start = stream.read(self._read_bytes)
         self.bytes_read += len(start)
         if start.startswith(_ZIP):
             yield from self._bounded(self._unzipped(stream, opened))
