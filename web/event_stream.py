@@ -21,14 +21,14 @@ from starlette.types import Receive, Scope, Send
 from web.board import Board
 from web.current_table import CurrentTable
 from web.documents import encode_json, live_document, status_document
+from web.pace import Pace
 from web.rendition import RawHeaders
 
 MIN_INTERVAL_S = 0.1
 """At most ten events of each kind per second."""
 
-EARLY_S = 0.05
-"""A change may go out this much before its turn. A source of ten samples per second would otherwise wait for
-the latest of its own samples that ever was, again and again."""
+WAITED_S = 0.001
+"""What came later than this after we looked for it was waited for."""
 
 STATUS_INTERVAL_S = 1.0
 """A status goes out this often, and at once when it says something else in words.
@@ -201,17 +201,26 @@ class EventStream:
     async def _watch(self) -> None:
         generation = 0
         loop = asyncio.get_running_loop()
-        turn_s = loop.time()
+        pace = Pace(MIN_INTERVAL_S, loop.time())
         while True:
-            turn_s = max(turn_s, loop.time()) + MIN_INTERVAL_S
+            pace.go(loop.time())
             self._publish_changes()
             await self._feed_all()
-            await asyncio.sleep(max(0.0, turn_s - EARLY_S - loop.time()))
+            await asyncio.sleep(max(0.0, pace.due_s - loop.time()))
             try:
                 async with asyncio.timeout(STATUS_INTERVAL_S - MIN_INTERVAL_S):
-                    generation = await self._board.changed(generation)
+                    generation = await self._next_change(generation, pace)
             except TimeoutError:
                 pass  # nothing changed: the status goes out as a heartbeat
+
+    async def _next_change(self, generation: int, pace: Pace) -> int:
+        """Waits for a change after ``generation``, or for the one after it where ``pace`` leaves it out."""
+        loop = asyncio.get_running_loop()
+        looked_s = loop.time()
+        newest = await self._board.changed(generation)
+        if pace.leaves_out(newest - generation, waited=loop.time() - looked_s > WAITED_S):
+            newest = await self._board.changed(newest)
+        return newest
 
     async def _feed_all(self) -> None:
         """Sends the news to every direct listener, with one encoding for all that have seen the same."""
