@@ -37,6 +37,8 @@ INTERIM_S = 0.1
 """An interim table is made after so much work."""
 NICENESS = 19
 """The least of priorities: driving comes first."""
+_READ_BYTES = 1 << 16
+"""What a log is needs no more than its beginning, which is not read in larger pieces."""
 _LONGEST_TEXT = 300
 _LONGEST_LIST = 50
 
@@ -110,7 +112,7 @@ def recognise(job: Mapping[str, Any], tell: Tell) -> None:
     """
     log = job["log"]
     limits = LogLimits(**job["log_limits"])
-    drive = open_log(Path(log["path"]), log["name"], limits=limits)
+    drive = open_log(Path(log["path"]), log["name"], read_bytes=_READ_BYTES, limits=limits)
     next(drive.batches(), None)
     found = drive.summary.as_json()
     told = ("format", "encoding", "columns", "converted", "inferred", "warnings", "sample_rate_hz")

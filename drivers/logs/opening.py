@@ -13,6 +13,7 @@ from drivers.logs.limits import DEFAULT_LIMITS, LogLimits
 from drivers.logs.peeked import peeked
 from drivers.logs.reader import LogReader
 from drivers.logs.recorded_drive import RecordedDrive
+from drivers.logs.text_source import READ_BYTES
 from drivers.recording import is_recording
 from lowmaf.maf_table import MafTable
 
@@ -30,6 +31,7 @@ def open_log(
     channels: Collection[str] | None = None,
     maf_table: MafTable | None = None,
     signals: SignalMap | None = None,
+    read_bytes: int = READ_BYTES,
     limits: LogLimits = DEFAULT_LIMITS,
 ) -> RecordedDrive:
     """A recorded drive; the arguments are those of :class:`LogReader`. Nothing is read yet but its start.
@@ -61,6 +63,7 @@ def open_log(
             require_flag=require_flag,
             decimal_comma=decimal_comma,
             channels=channels,
+            read_bytes=read_bytes,
             limits=limits,
         )
     if maf_table is None or maf_table.flow_gs is None:
