@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import socket
+import sys
 import termios
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -21,6 +23,9 @@ from drivers.recording import Kind, Note
 _READ_BYTES = 4096
 _KEPT_BYTES = 1 << 16  # what nobody has taken by then is too old to be of use
 _CONNECT_S = 3.0
+_BITS_PER_BYTE = 10  # start bit, eight of data, stop bit
+_REST_SHARE = 0.95  # of the time that missing bytes take at least; the other's clock may be ahead
+_LEAST_REST_S = 0.002  # shorter rests cost as much as they save
 
 
 class BytePort(ABC):
@@ -89,7 +94,8 @@ class ByteLink(BytePort):
     """One open file descriptor. Belongs to the event loop it was made in; :meth:`close` must be called.
 
     ``opened_s`` is the clock's time of its making. With a ``recorder`` what is written and read is
-    recorded, in the pieces in which it is taken.
+    recorded, in the pieces in which it is taken. ``byte_s`` is the time that a byte takes on its wire, 0
+    where that is not known: nobody is woken for bytes that do not complete what is waited for.
     """
 
     def __init__(
@@ -100,6 +106,7 @@ class ByteLink(BytePort):
         *,
         close: Callable[[], None],
         set_break: Callable[[bool], None] = lambda _: None,
+        byte_s: float = 0.0,
     ) -> None:
         self.name = name
         self.arrived_s = self.sent_s = 0.0
@@ -109,6 +116,8 @@ class ByteLink(BytePort):
         self.opened_s = clock.now()
         self._close = close
         self._set_break = set_break
+        self._byte_s = byte_s
+        self._rest: asyncio.TimerHandle | None = None
         self._buffer = bytearray()
         self._least = 1
         self._waiter: asyncio.Future[None] | None = None
@@ -149,11 +158,13 @@ class ByteLink(BytePort):
             self._least = least
             self._waiter = self._loop.create_future()
             timer = self._loop.call_later(wait_s, self._wake)
+            self._rest_meanwhile(wait_s)
             try:
                 await self._waiter
             finally:
                 timer.cancel()
                 self._waiter = None
+                self._watch()
         if not self._buffer and self._lost is not None:
             raise DeviceUnavailableError(f"{self.name} is gone: {self._lost}")
         data = bytes(self._buffer)
@@ -168,6 +179,30 @@ class ByteLink(BytePort):
 
     def _stamp_s(self) -> float:
         return round(self._clock.now() - self.opened_s, 6)
+
+    def _rest_meanwhile(self, wait_s: float) -> None:
+        """Does not look at the descriptor for as long as the bytes that are waited for need to come.
+
+        Where they cannot come in time it looks all the while, for whatever does.
+        """
+        missing = self._least - len(self._buffer)
+        if (missing - 1) * self._byte_s < _LEAST_REST_S:
+            return
+        try:
+            missing -= int.from_bytes(fcntl.ioctl(self._fd, termios.FIONREAD, bytes(4)), sys.byteorder)
+        except OSError:
+            return  # the device is gone: the descriptor says so at once
+        rest_s = _REST_SHARE * (missing - 1) * self._byte_s
+        if _LEAST_REST_S <= rest_s < wait_s:
+            self._loop.remove_reader(self._fd)
+            self._rest = self._loop.call_later(rest_s, self._watch)
+
+    def _watch(self) -> None:
+        """Looks at the descriptor again after a rest."""
+        if self._rest is not None:
+            self._rest.cancel()
+            self._rest = None
+            self._loop.add_reader(self._fd, self._readable)
 
     def _readable(self) -> None:
         try:
@@ -219,7 +254,14 @@ def open_serial(port: str, baudrate: int, clock: Clock) -> ByteLink:
     def set_break(on: bool) -> None:
         opened.break_condition = on
 
-    return ByteLink(f"serial port {port}", opened.fileno(), clock, close=close, set_break=set_break)
+    return ByteLink(
+        f"serial port {port}",
+        opened.fileno(),
+        clock,
+        close=close,
+        set_break=set_break,
+        byte_s=_BITS_PER_BYTE / baudrate,
+    )
 
 
 async def open_tcp(host: str, port: int, clock: Clock) -> ByteLink:
