@@ -146,7 +146,7 @@ class Board(Protocol):
         ...
 
     async def changed(self, generation: int) -> int:
-        """Waits until anything changed after ``generation``; returns the new one. From 0, 1 more each time."""
+        """Waits until anything changed after ``generation`` (from 0, each one more); returns the new one."""
         ...
 
     async def command(self, command: Command) -> Mapping[str, Any]:
