@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 import byte_count
+import psutil
 from distributed import Client
 
 READY_S = 90.0
@@ -70,6 +71,17 @@ class DaskCluster:
         """What scheduler and workers have sent since."""
         with Client(self.address, set_as_default=False, timeout=READY_S) as client:
             return int(sum(client.run(byte_count.sent).values()) + client.run_on_scheduler(byte_count.sent))
+
+    def cpu_s(self) -> list[float]:
+        """CPU time spent so far, s: of the scheduler, then of each worker."""
+        times = [psutil.Process(process.pid).cpu_times() for process in (self._scheduler, *self.workers)]
+        return [each.user + each.system for each in times]
+
+    def keep_on(self, cores: set[int]) -> None:
+        """Scheduler and workers run on these cores only."""
+        for process in (self._scheduler, *self.workers):
+            for thread in psutil.Process(process.pid).threads():
+                os.sched_setaffinity(thread.id, cores)
 
     def __enter__(self) -> DaskCluster:
         return self

@@ -2,8 +2,12 @@
 
 500 logs of half a minute to two on one worker and on two, in turn, on loopback, so that a busy machine slows
 both alike; every byte that any process of the cluster sends, per log; the sizes of what a log becomes; and
-this machine alone. Client, scheduler and workers share the cores here: on machines of their own workers do
-better.
+this machine alone.
+
+Scheduler and client need a processor as well. Where there are two cores, two workers share them with both,
+while one worker leaves them a core of their own: that ratio is too low for machines of their own. So one
+worker is also measured with scheduler and client on its own core, as two have them on their two cores; and
+the processor time of each is told: what the busier of two workers spends does not depend on who shares what.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ import statistics
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -21,11 +26,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import byte_count
 import numpy as np
+import psutil
 from csv_logs import write_log
 from dask_cluster import DaskCluster
-from distributed.protocol import serialize_bytelist
 from figures import report
 
+from daemon.cluster.outcomes import outcomes_to_bytes
 from daemon.cluster.replaying import replay_on
 from daemon.cluster.tasks import Job, read_logs, versions
 from daemon.log_names import expanded
@@ -86,7 +92,7 @@ def print_sizes(paths: list[Path], what: str) -> None:
     job = Job(default_axis(), "curve", Filters(), Reading({}), Path(), versions())
     states = [state for path in paths for state in read_logs(job, [str(path)])]
     for part, sizes in (
-        ("to the client", [sum(map(len, serialize_bytelist(state.outcome))) for state in states]),
+        ("to the client", [len(outcomes_to_bytes([state.outcome])) for state in states]),
         ("equations, kept", [len(state.equations) for state in states]),
         ("blocks, kept", [len(state.blocks) for state in states]),
     ):
@@ -127,26 +133,83 @@ def measured(kept: Path, folder: Path, long_folder: Path) -> None:
         print_speed(clusters, folder)
 
 
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """One replay: wall time, s, and CPU time of scheduler and client and of each worker, s.
+
+    ``foreign_cores``: so many cores other programs took on average meanwhile.
+    """
+
+    wall_s: float
+    others_cpu_s: float
+    workers_cpu_s: list[float]
+    foreign_cores: float
+    replayed: Replayed
+
+
+def busy_s() -> float:
+    """CPU time that all programs of this machine together have spent, s."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system)
+
+
+def on_cores(cluster: DaskCluster, folder: Path, cores: set[int]) -> Spent:
+    """A replay whose every process runs on these cores only."""
+    own = os.sched_getaffinity(0)
+    cluster.keep_on(cores)
+    os.sched_setaffinity(0, cores)  # the client's other threads begin with the replay
+    before, client_s, all_s = cluster.cpu_s(), time.process_time(), busy_s()
+    try:
+        seconds, replayed = on_cluster(cluster, folder)
+    finally:
+        os.sched_setaffinity(0, own)
+    client_s, all_s = time.process_time() - client_s, busy_s() - all_s
+    scheduler_s, *workers_s = (after - then for then, after in zip(before, cluster.cpu_s(), strict=True))
+    others_s = scheduler_s + client_s
+    foreign = max(0.0, all_s - others_s - sum(workers_s)) / seconds
+    return Spent(seconds, others_s, workers_s, foreign, replayed)
+
+
 def print_speed(clusters: dict[int, DaskCluster], folder: Path) -> None:
     """One and two workers in turn; then this machine alone, whose result is the same."""
-    spent: dict[int, list[float]] = {workers: [] for workers in clusters}
-    loads: list[float] = []
+    all_cores = os.sched_getaffinity(0)
+    ways = {
+        "1 worker": (clusters[1], all_cores),
+        "1 worker, all on one core": (clusters[1], {min(all_cores)}),
+        "2 workers": (clusters[2], all_cores),
+    }
+    spent: dict[str, list[Spent]] = {way: [] for way in ways}
     on_cluster(clusters[1], folder)  # imports; the other one has them
     for _ in range(ROUNDS):
-        for workers, cluster in clusters.items():
-            seconds, replayed = on_cluster(cluster, folder)
-            spent[workers].append(seconds)
-        loads.append(os.getloadavg()[0])
-    rates = {workers: LOGS / statistics.median(times) for workers, times in spent.items()}
-    best = {workers: LOGS / min(times) for workers, times in spent.items()}
-    for what, found in (("median of rounds in turn", rates), ("best of them", best)):
-        peer = ("1 worker", found[1])
-        limit = TARGET_SPEEDUP if found is rates else None
-        report(f"{LOGS} logs, 2 workers, {what}", found[2], "logs/s", peer=peer, ratio_at_least=limit)
-    print(f"load average {min(loads):.1f} to {max(loads):.1f} on {os.cpu_count()} cores", flush=True)
+        for way, (cluster, cores) in ways.items():
+            spent[way].append(on_cores(cluster, folder, cores))
+    rates = {way: LOGS / statistics.median(each.wall_s for each in runs) for way, runs in spent.items()}
+    two = rates["2 workers"]
+    one, one_core = ((way, rates[way]) for way in list(ways)[:2])
+    name = f"{LOGS} logs, 2 workers"
+    report(f"{name}, median of {ROUNDS} in turn", two, "logs/s", peer=one, ratio_at_least=TARGET_SPEEDUP)
+    if len(all_cores) == 2:
+        report(f"{name} on two cores", two, "logs/s", peer=one_core, ratio_at_least=TARGET_SPEEDUP)
+    else:
+        report(f"{name}, beside one core for everything", two, "logs/s", peer=one_core)
+    print_cpu(spent["1 worker"], spent["2 workers"])
+    for way, runs in spent.items():
+        took = ", ".join(f"{each.foreign_cores:.1f}" for each in runs)
+        print(f"  {way}: other programs took {took} of {len(all_cores)} cores", flush=True)
     seconds, wanted = alone(folder)
     report("this machine alone, without a cluster", LOGS / seconds, "logs/s")
-    report("tables that differ from it", int(document(replayed) != document(wanted)), at_most=0)
+    differ = sum(document(each.replayed) != document(wanted) for runs in spent.values() for each in runs)
+    report("tables that differ from it", differ, at_most=0)
+
+
+def print_cpu(one: list[Spent], two: list[Spent]) -> None:
+    """Where the processor time of a replay goes, whoever shares which core: medians of all rounds."""
+    alone_s = statistics.median(each.workers_cpu_s[0] for each in one)
+    busier_s = statistics.median(max(each.workers_cpu_s) for each in two)
+    report(f"{LOGS} logs, CPU of the busier of 2 workers", busier_s, "s", peer=("the only worker", alone_s))
+    others_s = statistics.median(each.others_cpu_s for each in two)
+    workers_s = statistics.median(sum(each.workers_cpu_s) for each in two)
+    report(f"{LOGS} logs, CPU of scheduler and client", others_s, "s", peer=("both workers", workers_s))
 
 
 if __name__ == "__main__":
