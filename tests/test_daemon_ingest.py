@@ -432,6 +432,20 @@ async def test_csv_is_read_as_a_recorded_log_is(desk: Ingestion, store: Store, t
     assert ingested.first_invalid == [InvalidRecord(302, "fewer fields than column names")]
 
 
+async def test_rows_so_short_that_very_many_come_at_once_drop_no_sample_of_the_drive(
+    desk: Ingestion, store: Store, hub: Hub
+) -> None:
+    drive = store.write_session_start(hub.session_start("simulator"))
+    store.write_samples(drive, SampleBatch(np.arange(100.0), {"maf_v": np.full(100, 2.0)}))
+    body = (CSV + "".join(f"{second},2,0,0,8\n" for second in range(100_000))).encode()
+    ingested = await desk.take(IngestFormat.CSV, in_chunks(body, 1 << 18), "")
+    assert ingested.valid == 100_000
+    assert store.status()["samples_dropped"] == 0
+    for session, samples in ((drive, 100), (ingested.session, 100_000)):
+        kept = SampleBatch.concatenate([batch async for batch in store.samples(session)])
+        np.testing.assert_array_equal(kept.t_s, np.arange(float(samples)))
+
+
 @pytest.mark.parametrize(
     ("body", "words"),
     [

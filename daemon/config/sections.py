@@ -110,7 +110,7 @@ class StorageSettings:
         default=250.0,
         metadata={
             "unit": "MB",
-            "meaning": "with a larger database the oldest samples are dropped (an hour takes about 4 MB); "
+            "meaning": "with a larger database the oldest samples are dropped (an hour takes 2 to 3 MB); "
             "what was learned from them stays; all of it is checked at each start",
             "low": 10.0,
             "high": 1e6,
