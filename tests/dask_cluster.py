@@ -51,6 +51,11 @@ class DaskCluster:
         self.workers[number].kill()
         self.workers[number].wait()
 
+    def kill_scheduler(self) -> None:
+        """The same for the one process that all others depend on."""
+        self._scheduler.kill()
+        self._scheduler.wait()
+
     def on_scheduler(self, function: Any) -> Any:
         """What ``function``, given the scheduler as ``dask_scheduler``, returns there."""
         with Client(self.address, set_as_default=False, timeout=READY_S) as client:

@@ -254,6 +254,18 @@ def test_a_worker_that_dies_changes_nothing(cluster, logs) -> None:
 
 
 @pytest.mark.long
+def test_a_scheduler_that_dies_is_said_in_a_line(tmp_path, logs) -> None:
+    with DaskCluster(tmp_path, workers=1) as cluster:
+
+        class Killing(Silent):
+            def next_log(self) -> None:
+                cluster.kill_scheduler()
+
+        with pytest.raises(WorkError, match=": the cluster was lost: "):
+            replay_on(cluster.address, [str(logs)], default_axis(), progress=Killing())
+
+
+@pytest.mark.long
 def test_hundreds_of_logs_while_workers_come_and_go(tmp_path) -> None:
     folder = tmp_path / "logs"
     folder.mkdir()

@@ -145,7 +145,7 @@ class _Starter:
 
 
 def _show(progress: Progress, read: States, batch: Batch) -> None:
-    if read.status == "error":
+    if read.status in ("error", "cancelled"):
         result(read, batch.words)
     progress.show(batch.logs[-1].name, batch.size, batch.size)
     for _ in batch.logs:

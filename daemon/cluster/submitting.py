@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -24,7 +25,9 @@ class Submitter:
 
     def threads(self) -> dict[str | None, int]:
         """How many threads each worker has that is there now; None stands for the first that will come."""
-        return dict(sorted(self._client.nthreads().items())) or {None: 1}
+        with _told_when_lost("asking for workers"):
+            found = self._client.nthreads()
+        return dict(sorted(found.items())) or {None: 1}
 
     def submit(self, task: Callable[..., object], *arguments: object, **options: Any) -> Future[Any]:
         """A task that runs anywhere."""
@@ -39,7 +42,8 @@ class Submitter:
 
     def holders(self, futures: Sequence[Future[Any]]) -> list[str | None]:
         """For each future a worker that has its result; None where there is none."""
-        found = self._client.who_has(futures)
+        with _told_when_lost("asking where results are"):
+            found = self._client.who_has(futures)
         return [next(iter(found.get(future.key, ())), None) for future in futures]
 
     def done(self, futures: Sequence[Future[Any]]) -> as_completed:
@@ -54,7 +58,8 @@ def result(future: Future[Any], what: str) -> Any:
         UsageError, WorkError: the task's own, or in one line how it failed.
     """
     try:
-        return future.result()
+        with _told_when_lost(what):
+            return future.result()
     except (UsageError, WorkError):
         raise
     except KilledWorker as error:
@@ -62,7 +67,13 @@ def result(future: Future[Any], what: str) -> Any:
             f"{what}: {error.allowed_failures + 1} workers died one after another while they worked on it; "
             "they may have too little memory for it"
         ) from None
-    except (CancelledError, CommClosedError, OSError) as error:
-        raise WorkError(f"{what}: the cluster was lost: {one_line(error)}") from None
     except Exception as error:
         raise WorkError(f"{what}: a worker failed: {type(error).__name__}: {one_line(error)}") from error
+
+
+@contextlib.contextmanager
+def _told_when_lost(what: str) -> Iterator[None]:
+    try:
+        yield
+    except (CancelledError, CommClosedError, OSError) as error:
+        raise WorkError(f"{what}: the cluster was lost: {one_line(error)}") from None
