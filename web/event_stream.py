@@ -1,26 +1,23 @@
 """The event stream: what changed, encoded once and sent to every listener.
 
-A listener has no queue. It remembers the number of the last event it sent and takes the newest
-event of each kind that came after it, so one that cannot keep up skips to the newest by itself and
-costs no memory. Every event carries the whole state of its kind, therefore nothing is lost by that,
-and ``Last-Event-ID`` resumes by leaving out what the client has already.
+Every event carries the whole state of its kind, so a listener that cannot keep up skips to the newest of each
+and loses nothing, and ``Last-Event-ID`` resumes by leaving out what the client has already.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import secrets
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Protocol
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from web.board import Board
 from web.current_table import CurrentTable
+from web.direct_listeners import DirectListener, DirectListeners, StraightSend, Wire, nothing_sent
 from web.documents import encode_json, live_document, status_document
+from web.newest_events import NewestEvents
 from web.pace import Pace
 from web.rendition import RawHeaders
 
@@ -39,46 +36,11 @@ It is the heartbeat by which a page knows that it is not stale.
 RETRY_MS = 500
 """What browsers are told to wait before they come back after the stream ended."""
 
-AT_ONCE = 200
-"""After so many listeners whoever else has work to do gets a turn."""
-
-_LAST_CHUNK = b"0\r\n\r\n"
-
 OPENING = f"retry: {RETRY_MS}\n\n".encode()
 
 _HEADERS = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """``number`` rises over all kinds; ``payload`` is the event as it goes over the wire."""
-
-    number: int
-    data: bytes
-    payload: bytes
-
-
-class Wire(Protocol):
-    """The connection of a listener whose answer has begun, with chunks as transfer coding."""
-
-    def write(self, data: bytes) -> None:
-        """Sends without waiting."""
-        ...
-
-    def close(self) -> None:
-        """Closes the connection when all is sent."""
-        ...
-
-
-class DirectListener:
-    """A listener that is written to without a task of its own. ``blocked`` while its client does not read."""
-
-    def __init__(self, wire: Wire, seen: int) -> None:
-        self.wire = wire
-        self.seen = seen
-        self.blocked = False
 
 
 class EventStream:
@@ -87,15 +49,13 @@ class EventStream:
     def __init__(self, board: Board, table: CurrentTable) -> None:
         self._board = board
         self._table = table
-        self._boot = secrets.token_hex(4)
-        self._newest: dict[str, Event] = {}
-        self._number = 0
+        self._newest = NewestEvents()
+        self._direct = DirectListeners(self._newest)
         self._status_due_s = 0.0
         self._status_gist: tuple[object, ...] = ()
         self._news = asyncio.Event()
         self._watcher: asyncio.Task[None] | None = None
         self._waiting = 0
-        self._direct: dict[DirectListener, None] = {}
         self._closed = False
 
     @property
@@ -107,36 +67,32 @@ class EventStream:
         """Ends every stream, and at once every one that is opened from now on."""
         self._closed = True
         self._wake()
-        self._end(tuple(self._direct))
+        self._direct.end_all()
 
-    def open(self, wire: Wire, last_event_id: str) -> DirectListener:
-        """Sends events over ``wire`` from now on, until :meth:`leave`."""
-        listener = DirectListener(wire, self._resumed_at(last_event_id))
-        wire.write(_chunk(OPENING))
-        self._direct[listener] = None
+    def open(self, wire: Wire, last_event_id: str, send: StraightSend = nothing_sent) -> DirectListener:
+        """Sends events over ``wire`` from now on, until :meth:`leave`; by ``send`` what that takes."""
+        listener = DirectListener(wire, self._newest.resumed_at(last_event_id))
+        self._direct.add(listener, send, OPENING)
         if self._closed:
-            self._end((listener,))
+            self._direct.end_all()
         else:
             self._watching()
-            self._feed(listener, {})
         return listener
 
     def resume(self, listener: DirectListener) -> None:
-        """The client reads again: it gets the newest of each kind, not what it has missed."""
-        listener.blocked = False
-        if listener in self._direct:
-            self._feed(listener, {})
+        """The client reads again."""
+        self._direct.resume(listener)
 
     def leave(self, listener: DirectListener) -> None:
         """The client is gone."""
-        self._direct.pop(listener, None)
+        self._direct.remove(listener)
         self._rest_if_alone()
 
     async def send_events(self, send: Send, last_event_id: str) -> None:
         """Sends events until the stream is closed; the caller cancels when the client has left."""
         self._waiting += 1
         try:
-            await self._send_news(send, self._resumed_at(last_event_id))
+            await self._send_news(send, self._newest.resumed_at(last_event_id))
         finally:
             self._waiting -= 1
             self._rest_if_alone()
@@ -145,46 +101,18 @@ class EventStream:
         watcher = self._watching()
         while not self._closed:
             news = self._news
-            body = self._news_after(seen)
+            body = self._newest.after(seen)
             if body:
-                seen = self._number
+                seen = self._newest.number
                 await send({"type": "http.response.body", "body": body, "more_body": True})
             elif watcher.done():
                 return
             else:
                 await news.wait()
 
-    def _news_after(self, seen: int) -> bytes:
-        """The newest event of each kind that came after number ``seen``, as they go over the wire."""
-        fresh = [event for event in self._newest.values() if event.number > seen]
-        return b"".join(event.payload for event in sorted(fresh, key=lambda event: event.number))
-
-    def _feed(self, listener: DirectListener, made: dict[int, bytes]) -> None:
-        """Sends what is new to one listener; ``made`` has what others were sent, by what they had seen."""
-        seen = listener.seen
-        if listener.blocked or seen == self._number:
-            return
-        chunk = made.get(seen)
-        if chunk is None:
-            chunk = made[seen] = _chunk(self._news_after(seen))
-        listener.seen = self._number
-        listener.wire.write(chunk)
-
-    def _end(self, listeners: Iterable[DirectListener]) -> None:
-        for listener in listeners:
-            listener.wire.write(_LAST_CHUNK)
-            listener.wire.close()
-
     def _rest_if_alone(self) -> None:
         if self.listeners == 0 and self._watcher is not None:
             self._watcher.cancel()
-
-    def _resumed_at(self, last_event_id: str) -> int:
-        """The number up to which the client has everything; 0 where its id is not of this run."""
-        boot, _, number = last_event_id.partition("-")
-        if boot == self._boot and number.isascii() and number.isdigit():
-            return min(int(number), self._number)
-        return 0
 
     def _watching(self) -> asyncio.Task[None]:
         if self._watcher is None or self._watcher.done() or self._watcher.cancelling():
@@ -195,7 +123,7 @@ class EventStream:
     def _watcher_ended(self, watcher: asyncio.Task[None]) -> None:
         if not watcher.cancelled() and (error := watcher.exception()) is not None:
             logger.error("the event stream failed and its listeners are sent away", exc_info=error)
-            self._end(tuple(self._direct))
+            self._direct.end_all()
         self._wake()
 
     async def _watch(self) -> None:
@@ -205,7 +133,7 @@ class EventStream:
         while True:
             pace.go(loop.time())
             self._publish_changes()
-            await self._feed_all()
+            await self._direct.feed_all()
             await asyncio.sleep(max(0.0, pace.due_s - loop.time()))
             try:
                 async with asyncio.timeout(STATUS_INTERVAL_S - MIN_INTERVAL_S):
@@ -214,48 +142,29 @@ class EventStream:
                 pass  # nothing changed: the status goes out as a heartbeat
 
     async def _next_change(self, generation: int, pace: Pace) -> int:
-        """Waits for a change after ``generation``, or for the one after it where ``pace`` leaves it out."""
+        """Waits for a change after ``generation``, and for one more where ``pace`` leaves it out."""
         loop = asyncio.get_running_loop()
         looked_s = loop.time()
         newest = await self._board.changed(generation)
         if pace.leaves_out(newest - generation, waited=loop.time() - looked_s > WAITED_S):
-            newest = await self._board.changed(newest)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(MIN_INTERVAL_S):
+                    newest = await self._board.changed(newest)
         return newest
-
-    async def _feed_all(self) -> None:
-        """Sends the news to every direct listener, with one encoding for all that have seen the same."""
-        made: dict[int, bytes] = {}
-        number = self._number
-        for count, listener in enumerate(tuple(self._direct), start=1):
-            self._feed(listener, made)
-            if count % AT_ONCE == 0:
-                await asyncio.sleep(0)
-                if number != self._number:
-                    made, number = {}, self._number
 
     def _publish_changes(self) -> None:
         status = self._board.status()
         snapshot, renditions = self._table.newest()
-        self._publish_change("table", renditions.plain.body)
-        self._publish_change("live", encode_json(live_document(self._board.live(), status.link)))
+        self._newest.publish_change("table", renditions.plain.body)
+        self._newest.publish_change("live", encode_json(live_document(self._board.live(), status.link)))
         now_s = asyncio.get_running_loop().time()
         gist = (status.link.state, status.healthy, status.nothing_accepted_because)
         if now_s >= self._status_due_s or gist != self._status_gist:
             self._status_gist = gist
             self._status_due_s = now_s + STATUS_INTERVAL_S - MIN_INTERVAL_S / 2
             document = status_document(status, snapshot.counts, self.listeners)
-            self._publish("status", encode_json(document))
+            self._newest.publish("status", encode_json(document))
         self._wake()
-
-    def _publish_change(self, kind: str, data: bytes) -> None:
-        newest = self._newest.get(kind)
-        if newest is None or newest.data != data:
-            self._publish(kind, data)
-
-    def _publish(self, kind: str, data: bytes) -> None:
-        self._number += 1
-        head = f"id: {self._boot}-{self._number}\nevent: {kind}\ndata: "
-        self._newest[kind] = Event(self._number, data, head.encode() + data + b"\n\n")
 
     def _wake(self) -> None:
         self._news.set()
@@ -293,11 +202,6 @@ def stream_head() -> RawHeaders:
         (b"content-type", f"{EventStreamResponse.media_type}; charset=utf-8".encode()),
         (b"Transfer-Encoding", b"chunked"),
     ]
-
-
-def _chunk(data: bytes) -> bytes:
-    """One chunk of a body without length (RFC 9112, 7.1)."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 async def _client_gone(receive: Receive) -> None:

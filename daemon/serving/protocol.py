@@ -21,7 +21,8 @@ from daemon.serving.limits import Refusal, client_of
 from daemon.serving.plain_heads import PlainHead, plain_head
 from daemon.serving.plain_requests import PlainRequest
 from daemon.serving.request_heads import CheckedHeadProtocol
-from web.event_stream import DirectListener
+from daemon.serving.straight_sends import straight_send
+from web.direct_listeners import DirectListener
 from web.hot_paths import HotPaths, Opening
 
 HELD_BYTES = 65_536
@@ -197,7 +198,8 @@ class FrontProtocol(asyncio.Protocol):
             self._connections.works(self)
             self.transport.set_write_buffer_limits(0)
             self.transport.write(answer.head)
-            self._listener = self._hot_paths.events.open(self.transport, answer.last_event_id)
+            send = straight_send(self.transport)
+            self._listener = self._hot_paths.events.open(self.transport, answer.last_event_id, send)
             self._listener.blocked = self._blocked
         else:
             self.transport.write(answer)
