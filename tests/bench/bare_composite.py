@@ -1,7 +1,8 @@
 """What a daemon of this kind costs at least: the libraries, and the plainest use of each.
 
 50 samples/s into sums per cell, ten events a second to whoever listens, a blob to the database every two
-seconds, one page. Prints its address; runs until it is ended.
+seconds, one page. Where a serial CAN adapter is named, an ECU is polled over it 50 times a second, and what
+it answers is counted. Prints its address; runs until it is ended.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import os
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,6 +23,7 @@ import aiosqlite
 import can
 import numpy as np
 import uvicorn
+from bare_adapter import REQUEST, BareAdapter, frames_of
 from fastapi import FastAPI
 from starlette.responses import Response, StreamingResponse
 
@@ -31,20 +34,37 @@ AXIS_V = np.linspace(0.9, 5.0, 54)
 DRIVER = can.Message
 
 
-def main(database: Path) -> None:
+def main(database: Path, adapter: str | None) -> None:
     sums, hits = np.zeros(54), np.zeros(54, dtype=np.int64)
     waiting: list[tuple[float, float]] = []
+
+    def count(number: int) -> None:
+        maf_v, trim_pct = 1.2 + 0.01 * (number % 200), 0.1 * (number % 17)
+        cell = int(AXIS_V.searchsorted(maf_v))
+        sums[cell] += trim_pct
+        hits[cell] += 1
+        waiting.append((maf_v, trim_pct))
 
     async def source() -> None:
         number = 0
         while True:
             await asyncio.sleep(1.0 / RATE_HZ)
             number += 1
-            maf_v, trim_pct = 1.2 + 0.01 * (number % 200), 0.1 * (number % 17)
-            cell = int(AXIS_V.searchsorted(maf_v))
-            sums[cell] += trim_pct
-            hits[cell] += 1
-            waiting.append((maf_v, trim_pct))
+            count(number)
+
+    async def polled(path: str) -> None:
+        loop, stop = asyncio.get_running_loop(), threading.Event()
+        ecu = BareAdapter(path, frames_of(REQUEST))
+
+        def keep_polling() -> None:
+            for answer in ecu.samples(RATE_HZ, stop):
+                loop.call_soon_threadsafe(count, answer[1])
+
+        threading.Thread(target=keep_polling, daemon=True).start()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stop.set()
 
     async def keep() -> None:
         async with aiosqlite.connect(database) as connection:
@@ -62,7 +82,8 @@ def main(database: Path) -> None:
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(source()), asyncio.create_task(keep())]
+        sampling = source() if adapter is None else polled(adapter)
+        tasks = [asyncio.create_task(sampling), asyncio.create_task(keep())]
         yield
         for task in tasks:
             task.cancel()
@@ -93,4 +114,4 @@ def main(database: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else None)

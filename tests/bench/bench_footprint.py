@@ -3,7 +3,8 @@
 ``python tests/bench/bench_footprint.py``, about two minutes. The daemon runs as the service does. It reads a
 simulated ECU in another process over a serial CAN adapter, and in a second round a recorded log, which
 costs next to nothing to read: what is left is the daemon's own. Beside it runs the bare composite of its
-libraries (``bare_composite.py``), at the same time. The page is opened as a browser does it.
+libraries (``bare_composite.py``), at the same time, over an adapter with an ECU of its own where the daemon
+has one. The page is opened as a browser does it.
 """
 
 from __future__ import annotations
@@ -188,13 +189,16 @@ def best(starts: list[tuple[float, float]]) -> tuple[float, float]:
     return min(seconds), min(cpu_s)
 
 
-def round_on(folder: Path, name: str, source: dict[str, object]) -> None:
-    """One round: both are started, the page is opened, and they run beside one another."""
+def round_on(folder: Path, name: str, source: dict[str, object], *adapter: str) -> None:
+    """One round: both are started, the page is opened, and they run beside one another.
+
+    ``adapter`` is the one that the bare composite polls, if any.
+    """
     compiled = folder / "compiled"
     bare_starts, starts = [], []
     for number in range(STARTS + 1):
         configuration = str(configured(folder, f"{name}-{number}", source))
-        with Running(compiled, str(BARE), str(folder / f"{name}-{number}-bare.sqlite3")) as bare:
+        with Running(compiled, str(BARE), str(folder / f"{name}-{number}-bare.sqlite3"), *adapter) as bare:
             bare_starts.append((bare.first_snapshot_s(), bare.cpu_s()))
             with Running(compiled, "-m", "daemon", "run", "--config", configuration) as daemon:
                 starts.append((daemon.first_snapshot_s(), daemon.cpu_s()))
@@ -232,8 +236,8 @@ def main() -> None:
         folder = Path(name)
         with recorded_log(folder) as source:
             round_on(folder, "recorded log", source)
-        with simulated_ecu() as source:
-            round_on(folder, "CAN adapter", source)
+        with simulated_ecu() as source, simulated_ecu() as other:
+            round_on(folder, "CAN adapter", source, str(other["channel"]))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import can
-from bare_drivers import bare_can_sample, frames_of
+from bare_adapter import frames_of
+from bare_drivers import bare_can_sample
 from driver_rate import rate_of
 from figures import report
 
