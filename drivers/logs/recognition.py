@@ -181,6 +181,8 @@ def refuse_names(names: Sequence[str], limits: LogLimits) -> None:
 
 
 def _is_utf8(text: bytes) -> bool:
+    if text.isascii():
+        return True
     try:
         text.decode("utf-8")
     except UnicodeDecodeError:

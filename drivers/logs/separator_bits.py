@@ -18,6 +18,7 @@ Mask = NDArray[np.bool_]
 
 _ONE = np.uint64(1)
 _WORD_BITS = np.uint64(64)
+_LOOKED_AT = 256
 
 
 def packed(mask: Mask) -> Words:
@@ -30,8 +31,12 @@ def packed(mask: Mask) -> Words:
 
 def positions(bits: Words) -> Offsets:
     """Where bits are set, in their order; meant for few of them, such as line ends."""
+    some = bits[:_LOOKED_AT]
+    most = 64 * some.size / max(1, int(np.bitwise_count(some).sum()))  # a wider word has more than one
     for kind in (np.uint64, np.uint32, np.uint16, np.uint8):
         words: NDArray[Any] = bits.view(kind)
+        if 8 * words.itemsize > most:
+            continue
         at: Offsets = np.flatnonzero(words != 0)
         found = words.take(at)
         below = found - kind(1)
