@@ -5,8 +5,9 @@ every 2 s of driving as the daemon does; the driving is compressed. Bytes are wh
 an ext4 file system of its own in a file, its journal included, where root may mount one; elsewhere
 ``write_bytes`` of /proc/self/io below ``LOWMAF_BENCH_FOLDER`` (default: here), which knows no journal.
 
-Then how late a sample is handled at 50 samples per second in real time, with a disk as it is and with one
-that takes 500 ms for each sync, in turns. ``--quick`` drives ten minutes.
+Then how late a sample is handled at 50 samples per second in real time on a disk that takes 500 ms for each
+sync: while a commit is under way, beside those in between, so that what else the machine does is in both.
+``--quick`` drives ten minutes.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ from lowmaf.settings import CurveSettings
 
 RATE_HZ, COMMIT_S = 50, 2.0
 DRIVEN_S = 600.0 if "--quick" in sys.argv else 1800.0
-LATE_S, LATE_ROUNDS = 5.0, 5
+LATE_S, SYNC_MS = 40.0, 500
 LATE_TARGET_MS = 5.0
 IN_OWN_NAMESPACE = "LOWMAF_BENCH_MOUNTS"
 
@@ -159,21 +160,29 @@ def bytes_written() -> None:
             asyncio.run(measure(folder, recorded, kept, written))
 
 
-async def lateness_ms(path: Path) -> list[float]:
-    """How late each sample was handled: from when it was due until the hub had taken it."""
+async def lateness_ms(path: Path) -> tuple[list[float], list[float]]:
+    """How late each sample was handled, from when it was due until the hub had taken it: those that came
+    while a commit was under way, and the others."""
     recorded = record_drive(CarSettings(), LATE_S, RATE_HZ)
-    late_ms = []
+    begun = 0
+    late_ms: tuple[list[float], list[float]] = ([], [])
     async with await Store.open(path) as store:
         table = await store.put_table(default_axis())
         hub = Hub(HubSettings("bench", table, "curve", Filters(), CurveSettings()), store)
-        store.before_commit = hub.save
+
+        def before_commit() -> None:
+            nonlocal begun
+            begun = store.status()["commits"] + 1
+            hub.save()
+
+        store.before_commit = before_commit
         hub.source_connected("bench")
         start_s = time.perf_counter()
         for number in range(len(recorded)):
             due_s = start_s + number / RATE_HZ
             await asyncio.sleep(max(due_s - time.perf_counter(), 0.0))
             hub.take(recorded.slice(number, number + 1))
-            late_ms.append(1e3 * (time.perf_counter() - due_s))
+            late_ms[store.status()["commits"] >= begun].append(1e3 * (time.perf_counter() - due_s))
     return late_ms
 
 
@@ -186,18 +195,16 @@ def added_lateness() -> None:
         except pytest.skip.Exception as reason:
             not_measured("lateness on a slow card", str(reason))
             return
-        p99_ms: dict[int, list[float]] = {0: [], 500: []}
-        for _ in range(LATE_ROUNDS):
-            for delay_ms, rounds in p99_ms.items():
-                disk.behave(sync_delay_ms=delay_ms)
-                command = [sys.executable, __file__, "--lateness", str(place / "disk" / "car.sqlite3")]
-                ran = subprocess.run(
-                    command, env=disk.environment(), check=True, capture_output=True, text=True
-                )
-                rounds.append(float(np.quantile(json.loads(ran.stdout), 0.99)))
-    quick_ms, slow_ms = min(p99_ms[0]), min(p99_ms[500])  # of the rounds that others disturbed least
-    report("a sample is handled late, p99", quick_ms, "ms")
-    report("added by 500 ms for each sync", slow_ms - quick_ms, "ms", at_most=LATE_TARGET_MS)
+        disk.behave(sync_delay_ms=SYNC_MS)
+        command = [sys.executable, __file__, "--lateness", str(place / "disk" / "car.sqlite3")]
+        ran = subprocess.run(command, env=disk.environment(), check=True, capture_output=True, text=True)
+    committing, between = json.loads(ran.stdout)
+    share_pct = 100.0 * len(committing) / (len(committing) + len(between))
+    report(f"time with a commit under way, {SYNC_MS} ms for each sync", share_pct, "%")
+    for words, quantile, limit in (("median", 0.5, None), ("p99", 0.99, LATE_TARGET_MS)):
+        during_ms, other_ms = (float(np.quantile(those, quantile)) for those in (committing, between))
+        report(f"a sample is handled late meanwhile, {words}", during_ms, "ms", peer=("in between", other_ms))
+        report(f"added by the slow card, {words}", during_ms - other_ms, "ms", at_most=limit)
 
 
 def main() -> None:
