@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
 from lowmaf.cells import BlockKey, CellSums
 from lowmaf.levels import Reduced
-from lowmaf.solve import CurveSolver, Whole
+from lowmaf.solve import CurveSolver
 
 GROUP_BLOCKS = 10
 """Five minutes of driving are compared with what came before."""
@@ -24,6 +25,10 @@ LEAST_WEIGHT_S = 2.0
 LEAST_CELLS = 3
 SIGNIFICANT = 3.0
 """Median over cells of |difference| in standard errors. A step of 5 % gives 3.0 after five minutes."""
+
+
+Groups: TypeAlias = Mapping[BlockKey, Sequence[Reduced]]
+"""Equations of groups, each by the first of its :data:`GROUP_BLOCKS` blocks."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -48,38 +53,38 @@ class ChangeWatch:
         """What it has seen so far, as far as it matters for what follows."""
         return Seen(tuple(self._groups), self._new_blocks)
 
-    def before_block(
-        self, sums: CellSums, whole: Mapping[tuple[int, int], Whole] | None = None
-    ) -> BlockKey | None:
+    def before_block(self, sums: CellSums) -> BlockKey | None:
         """To be asked before each new block; looks for a change at every :data:`GROUP_BLOCKS`-th, else None.
 
-        ``sums`` hold at least the newest :data:`GROUP_BLOCKS` blocks before it, all complete; ``whole`` are
-        stretches whose equations were made elsewhere, as :meth:`CurveSolver.stretches` takes them.
+        ``sums`` hold at least the newest :data:`GROUP_BLOCKS` blocks before it, all complete.
         """
-        if self._new_blocks < GROUP_BLOCKS:
-            self._new_blocks += 1
-            return None
-        self._new_blocks = 1
-        return self.changed(sums, whole)
+        return self.changed(sums) if self.completes_group() else None
 
-    def changed(
-        self, sums: CellSums, whole: Mapping[tuple[int, int], Whole] | None = None
-    ) -> BlockKey | None:
+    def completes_group(self) -> bool:
+        """One more block begins: whether those before it complete a group, to be looked at now."""
+        complete = self._new_blocks == GROUP_BLOCKS
+        self._new_blocks = 1 if complete else self._new_blocks + 1
+        return complete
+
+    def changed(self, sums: CellSums, groups: Groups | None = None) -> BlockKey | None:
         """To be asked after every :data:`GROUP_BLOCKS` new blocks, with all sums so far.
 
         Returns the first of the newest blocks if they disagree with those before, else None. After a
-        change only the newest blocks are what later ones are compared with.
+        change only the newest blocks are what later ones are compared with. ``groups`` need not be reduced
+        again.
         """
         keys = sorted(sums.blocks)[-GROUP_BLOCKS:]
-        newest = CellSums(sums.cells, {key: sums.blocks[key] for key in keys})
-        now = self._solver.stretches(newest, remember=False, whole=whole)
+        now = None if groups is None else groups.get(keys[0])
+        if now is None:
+            newest = CellSums(sums.cells, {key: sums.blocks[key] for key in keys})
+            now = self._solver.stretches(newest, remember=False)
         disagrees = bool(self._groups) and self._disagreement(now) > SIGNIFICANT
         if disagrees:
             self._groups.clear()
         self._groups.append(now)
         return keys[0] if disagrees else None
 
-    def _disagreement(self, newest: list[Reduced]) -> float:
+    def _disagreement(self, newest: Sequence[Reduced]) -> float:
         """Median |z| over the cells that both have evidence for; 0 where they are too few."""
         before = self._solver.combined([part for group in self._groups for part in group])
         now = self._solver.combined(newest)

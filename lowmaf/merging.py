@@ -7,20 +7,20 @@ stretches' equations and the watch for a change, is followed in the order of the
 
 from __future__ import annotations
 
-import math
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lowmaf.cells import BLOCK_S, BlockKey, CellSums
-from lowmaf.change_detection import GROUP_BLOCKS, ChangeWatch, Seen
+from lowmaf.cells import BlockKey, CellSums
+from lowmaf.change_detection import GROUP_BLOCKS, ChangeWatch, Groups, Seen
 from lowmaf.equation_bytes import equations_from_bytes, equations_to_bytes
 from lowmaf.levels import USUAL, Reduced
 from lowmaf.loop_gain import LoopAnswer
 from lowmaf.packing import pack_integers, unpack_integers
 from lowmaf.snapshot import DataWarning
-from lowmaf.solve import CurveSolver, Whole, wholes
+from lowmaf.solve import CurveSolver, Whole
 from lowmaf.stream_statistics import StreamStatistics
 from lowmaf.windows import Integers
 
@@ -100,21 +100,30 @@ class Follower:
         (self._sum,) = equations_from_bytes(cells, at.equations)
         groups = tuple(equations_from_bytes(cells, group) for group in at.groups)
         self._watch = ChangeWatch(solver, Seen(groups, at.new_blocks))
-        self._newest = CellSums(cells, dict(zip(at.keys, blocks_from_bytes(at.blocks), strict=True)))
-        self._whole: dict[tuple[int, int], Whole] = {}
+        newest = zip(at.keys, blocks_from_bytes(at.blocks), strict=True)
+        self._newest = deque(newest, maxlen=GROUP_BLOCKS)
+        self._cells = cells
         self._first_change, self._last_change = at.first_change, at.last_change
 
-    def add(self, drive: int, blocks: Mapping[int, Integers], equations: Sequence[Reduced]) -> None:
-        """The next drive: its blocks by number in the order of time, and the equations of its stretches."""
-        self._remember(drive, blocks, equations)
+    def add(
+        self,
+        drive: int,
+        blocks: Mapping[int, Integers],
+        equations: Sequence[Reduced],
+        groups: Groups | None = None,
+    ) -> None:
+        """The next drive: its blocks by number in the order of time, and the equations of its stretches.
+
+        ``groups`` are those that :func:`complete_groups` made of this drive and its neighbours.
+        """
         for number, sums in blocks.items():
             key = BlockKey(drive, number)
-            began = self._watch.before_block(self._newest, self._whole)
-            if began is not None:
-                self._last_change = Change(began, key)
-                self._first_change = self._first_change or self._last_change
-            self._newest = self._newest.newest(GROUP_BLOCKS * BLOCK_S, math.inf)
-            self._newest.add(key, sums)
+            if self._watch.completes_group():
+                began = self._watch.changed(CellSums(self._cells, dict(self._newest)), groups)
+                if began is not None:
+                    self._last_change = Change(began, key)
+                    self._first_change = self._first_change or self._last_change
+            self._newest.append((key, sums))
         for part in equations:
             self._sum = replace(
                 self._sum,
@@ -123,25 +132,33 @@ class Follower:
                 weight_s=self._sum.weight_s + part.weight_s,
             )
 
-    def _remember(self, drive: int, blocks: Mapping[int, Integers], equations: Sequence[Reduced]) -> None:
-        """Equations of stretches that the watch may see whole: of this drive, and of the newest blocks."""
-        oldest = min((key.drive for key in self._newest.blocks), default=drive)
-        self._whole = {name: each for name, each in self._whole.items() if name[0] >= oldest}
-        self._whole |= wholes((BlockKey(drive, number) for number in blocks), equations)
-
     def stands(self) -> Followed:
         """Where it stands now."""
-        cells, seen = self._newest.cells, self._watch.seen()
-        keys = tuple(sorted(self._newest.blocks))
+        cells, seen = self._cells, self._watch.seen()
         return Followed(
             equations_to_bytes(cells, [self._sum]),
             tuple(equations_to_bytes(cells, group) for group in seen.groups),
             seen.new_blocks,
-            keys,
-            blocks_to_bytes([self._newest.blocks[key] for key in keys]),
+            tuple(key for key, _ in self._newest),
+            blocks_to_bytes([sums for _, sums in self._newest]),
             self._first_change,
             self._last_change,
         )
+
+
+def complete_groups(
+    solver: CurveSolver, sums: CellSums, before: int, whole: Mapping[tuple[int, int], Whole]
+) -> Groups:
+    """The groups of blocks that a :class:`Follower` will look at, as far as all their blocks are in ``sums``.
+
+    ``before``: so many blocks of earlier drives come before these; ``whole`` as the solver takes them.
+    """
+    keys = sorted(sums.blocks)
+    found = {}
+    for first in range(-before % GROUP_BLOCKS, len(keys) - GROUP_BLOCKS + 1, GROUP_BLOCKS):
+        group = {key: sums.blocks[key] for key in keys[first : first + GROUP_BLOCKS]}
+        found[keys[first]] = solver.stretches(CellSums(sums.cells, group), remember=False, whole=whole)
+    return found
 
 
 def summed_equations(cells: int, followed: Followed, said: Sequence[Said]) -> list[Reduced]:

@@ -11,13 +11,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from lowmaf.cells import BlockKey, CellSums
+from lowmaf.change_detection import Groups
 from lowmaf.data_warnings import change_warning
 from lowmaf.document import table_document
 from lowmaf.maf_table import MafTable
-from lowmaf.merging import Follower, Merged, Said, summed_equations
+from lowmaf.merging import Follower, Merged, Said, complete_groups, summed_equations
 from lowmaf.packing import pack_floats, pack_integers, unpack_floats, unpack_integers
 from lowmaf.pipeline import Pipeline
 from lowmaf.samples import SampleBatch
+from lowmaf.solve import CurveSolver, wholes
 from lowmaf.stream_statistics import StreamStatistics, TrimExtreme
 
 AXIS = np.round(np.linspace(0.9, 5.0, 42), 2)
@@ -65,19 +68,34 @@ def apart(drives: Sequence[SampleBatch], estimator: str) -> Iterator[Pipeline]:
         yield pipeline
 
 
+def groups_of(parts: Sequence[Pipeline], first: int, before: int) -> Groups:
+    """Groups inside these parts, of drives from ``first`` on, as the machine that has them makes them."""
+    sums, whole = CellSums(TABLE.cells), {}
+    for drive, part in enumerate(parts, start=first):
+        blocks = part.learned.sums.blocks
+        keys = [BlockKey(drive, key.block) for key in sorted(blocks)]
+        for key, old in zip(keys, sorted(blocks), strict=True):
+            sums.add(key, blocks[old])
+        whole |= wholes(keys, part.equations())
+    return complete_groups(parts[0].solver, sums, before, whole)
+
+
 def merged(parts: Sequence[Pipeline], estimator: str, hop_every: int) -> Pipeline:
     """The parts put together; the follower moves to another machine after every ``hop_every`` of them."""
     whole = Pipeline(TABLE, estimator=estimator)
     cells, solver = TABLE.cells, whole.solver
-    follower, said = Follower(cells, solver), []
-    for number, part in enumerate(parts, start=1):
-        equations = part.equations()
-        said += [Said.of(stretch) for stretch in equations]
-        if estimator == "curve":
-            blocks = part.learned.sums.blocks
-            follower.add(number, {key.block: blocks[key] for key in sorted(blocks)}, equations)
-        if number % hop_every == 0:
-            follower = Follower(cells, solver, follower.stands())
+    follower, said, before = Follower(cells, solver), [], 0
+    for first in range(0, len(parts), hop_every):
+        here = parts[first : first + hop_every]
+        groups = groups_of(here, first + 1, before) if estimator == "curve" else None
+        for number, part in enumerate(here, start=first + 1):
+            equations = part.equations()
+            said += [Said.of(stretch) for stretch in equations]
+            if estimator == "curve":
+                blocks = part.learned.sums.blocks
+                before += len(blocks)
+                follower.add(number, {key.block: blocks[key] for key in sorted(blocks)}, equations, groups)
+        follower = Follower(cells, solver, follower.stands())
     exact = [part.exact_sums() for part in parts]
     while len(exact) > 1:  # as a tree, from the wrong end
         exact = [*exact[:-2], exact[-1] + exact[-2]]
@@ -89,8 +107,8 @@ def merged(parts: Sequence[Pipeline], estimator: str, hop_every: int) -> Pipelin
     return whole
 
 
-@pytest.mark.parametrize("estimator", ["curve", "nearest"])
-def test_merged_drives_are_bit_for_bit_those_read_one_after_another(estimator: str) -> None:
+@pytest.mark.parametrize(("estimator", "hop_every"), [("curve", 1), ("curve", 3), ("nearest", 2)])
+def test_merged_drives_are_bit_for_bit_those_read_one_after_another(estimator: str, hop_every: int) -> None:
     """More than is kept block by block, a drive of several hours, and a change for good in the middle."""
     minutes = (4.0, 11.3, 130.0, 0.2, 25.0, 62.0, 9.0, 40.0)
     drives = [
@@ -98,12 +116,36 @@ def test_merged_drives_are_bit_for_bit_those_read_one_after_another(estimator: s
         for seed, length in enumerate(minutes, start=1)
     ]
     alone = one_after_another(drives, estimator)
-    together = merged(list(apart(drives, estimator)), estimator, hop_every=2)
+    together = merged(list(apart(drives, estimator)), estimator, hop_every)
     wanted = table_document(alone.snapshot())
     assert json.dumps(table_document(together.snapshot())) == json.dumps(wanted)
     if estimator == "curve":
         assert len(alone.learned.sums.blocks) < sum(minutes) * 2, "nothing was collapsed"
         assert "change_detected" in {warning["code"] for warning in wanted["warnings"]}
+
+
+def test_only_groups_across_two_machines_are_made_where_drives_are_followed(monkeypatch) -> None:
+    """What is done in order, one drive after another, is the least there can be."""
+    parts = list(apart([drive(20.0 + number, number + 1) for number in range(6)], "curve"))
+    groups, before = [], 0
+    for first in (0, 3):
+        groups.append(groups_of(parts[first : first + 3], first + 1, before))
+        before += sum(len(part.learned.sums.blocks) for part in parts[first : first + 3])
+    equations = [part.equations() for part in parts]
+    made = []
+    stretches = CurveSolver.stretches
+
+    def recorded(self, sums, **options):
+        made.append(sorted({key.drive for key in sums.blocks}))
+        return stretches(self, sums, **options)
+
+    monkeypatch.setattr(CurveSolver, "stretches", recorded)
+    follower = Follower(TABLE.cells, parts[0].solver)
+    for number, (part, own) in enumerate(zip(parts, equations, strict=True)):
+        blocks = part.learned.sums.blocks
+        numbered = {key.block: blocks[key] for key in sorted(blocks)}
+        follower.add(number + 1, numbered, own, groups[number // 3])
+    assert made == [[3, 4]]
 
 
 EXTREMES = st.builds(TrimExtreme, st.integers(-3, 3).map(float), st.integers(0, 9))

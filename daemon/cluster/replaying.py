@@ -87,6 +87,7 @@ class _ClusterRun:
         self._newest = NewestLogs()
         self._leaves: list[Future[ExactSums]] = []
         self._exact: ExactSums | None = None
+        self._blocks = 0
         self._followed: Future[Followed] | Followed | None = None
 
     def replay(self, logs: Sequence[NamedLog]) -> Replayed:
@@ -111,10 +112,14 @@ class _ClusterRun:
         self._leaves.append(exact)
         if self._job.estimator != "curve":
             return
+        groups = self._cluster.submit_to(
+            part.worker, tasks.groups, self._kept_job, part.states, chosen, self._blocks, priority=SOON
+        )
         at = self._kept_job, self._followed
         self._followed = self._cluster.submit_to(
-            part.worker, tasks.follow, *at, part.states, chosen, priority=SOON
+            part.worker, tasks.follow, *at, part.states, chosen, groups, priority=SOON
         )
+        self._blocks += sum(found[each.index].blocks for each in chosen)
         self._newest.add(part, chosen, found)
 
     def _checkpoint(self) -> None:

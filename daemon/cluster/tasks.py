@@ -27,7 +27,15 @@ from lowmaf.filters import Filters
 from lowmaf.held_out import held_out_check
 from lowmaf.judge import Judged
 from lowmaf.maf_table import MafTable
-from lowmaf.merging import ExactSums, Followed, Follower, Said, blocks_from_bytes, blocks_to_bytes
+from lowmaf.merging import (
+    ExactSums,
+    Followed,
+    Follower,
+    Said,
+    blocks_from_bytes,
+    blocks_to_bytes,
+    complete_groups,
+)
 from lowmaf.pipeline import Pipeline
 from lowmaf.samples import SampleBatch
 from lowmaf.snapshot import DataWarning, HeldOut
@@ -175,12 +183,34 @@ def merged_sums(parts: Sequence[ExactSums]) -> ExactSums:
     return functools.reduce(lambda one, other: one + other, parts)
 
 
-def follow(job: Job, before: Followed | None, batches: _Batches, chosen: Sequence[Chosen]) -> Followed:
+def groups(job: Job, batches: _Batches, chosen: Sequence[Chosen], before: int) -> dict[BlockKey, bytes]:
+    """What :func:`follow` needs of these logs that no other log has a part in: the dearest of it.
+
+    So many blocks of logs that count come ``before`` them.
+    """
+    cells = job.table.cells
+    sums = CellSums(cells)
+    whole: dict[tuple[int, int], Whole] = {}
+    for state, each in _those(batches, chosen):
+        keys = _add_blocks(sums, each.drive, state.numbers, state.blocks)
+        whole |= wholes(keys, equations_from_bytes(cells, state.equations))
+    found = complete_groups(job.pipeline().solver, sums, before, whole)
+    return {first: equations_to_bytes(cells, group) for first, group in found.items()}
+
+
+def follow(
+    job: Job,
+    before: Followed | None,
+    batches: _Batches,
+    chosen: Sequence[Chosen],
+    packed: Mapping[BlockKey, bytes],
+) -> Followed:
     """What depends on the order of the logs, from where the task before this one stopped."""
     cells = job.table.cells
     follower = Follower(cells, job.pipeline().solver, before)
+    made = {first: equations_from_bytes(cells, group) for first, group in packed.items()}
     for state, each in _those(batches, chosen):
-        follower.add(each.drive, state.by_number(), equations_from_bytes(cells, state.equations))
+        follower.add(each.drive, state.by_number(), equations_from_bytes(cells, state.equations), made)
     return follower.stands()
 
 
@@ -200,12 +230,17 @@ def held_out(job: Job, parts: Sequence[Sequence[NewestLog]]) -> HeldOut | None:
     sums = CellSums(cells)
     whole: dict[tuple[int, int], Whole] = {}
     for log in chain.from_iterable(parts):
-        keys = [BlockKey(log.drive, number) for number in log.numbers]
-        for key, block in zip(keys, blocks_from_bytes(log.blocks), strict=True):
-            sums.add(key, block)
+        keys = _add_blocks(sums, log.drive, log.numbers, log.blocks)
         if log.equations is not None:
             whole |= wholes(keys, equations_from_bytes(cells, log.equations))
     return held_out_check(sums, job.pipeline().solver, whole)
+
+
+def _add_blocks(sums: CellSums, drive: int, numbers: Sequence[int], packed: bytes) -> list[BlockKey]:
+    keys = [BlockKey(drive, number) for number in numbers]
+    for key, block in zip(keys, blocks_from_bytes(packed), strict=True):
+        sums.add(key, block)
+    return keys
 
 
 def _those(batches: _Batches, chosen: Sequence[Chosen]) -> list[tuple[LogState, Chosen]]:
