@@ -54,7 +54,7 @@ _SAMPLES_PER_LEVEL = 4
 _NAN_BITS = np.array([np.nan]).view(np.int64)[0]
 
 
-def packed_columns(columns: Sequence[Floats]) -> bytes:
+def packed_columns(columns: Sequence[Floats] | Floats) -> bytes:
     """At least one column, all (n,), as bytes from which :func:`unpacked_columns` makes the same again."""
     values = np.array(columns)
     heads = np.zeros(len(values), _HEAD)
@@ -67,9 +67,9 @@ def packed_columns(columns: Sequence[Floats]) -> bytes:
         np.array(values.shape[1], _COUNT),
         heads,
         *blanks,
-        *levels,
+        *(listed.astype("<f8") for listed in levels),
         *(steps[heads["width"] == width].astype(f"<i{width}") for width in _WIDTHS.tolist()),
-        values[heads["form"] == _Form.DOUBLES],
+        values[heads["form"] == _Form.DOUBLES].astype("<f8"),
     )
     return b"".join([part.tobytes() for part in parts])
 
@@ -116,12 +116,10 @@ class _Source:
 
     def take(self, kind: Any, count: int) -> NDArray[Any]:
         """The next values of one kind."""
-        size = np.dtype(kind).itemsize * count
-        taken = np.frombuffer(self._packed[self._at : self._at + size], kind)
-        if len(taken) != count:
+        begin, self._at = self._at, self._at + np.dtype(kind).itemsize * count
+        if self._at > len(self._packed):
             raise ValueError("they end early")
-        self._at += size
-        return taken
+        return np.frombuffer(self._packed[begin : self._at], kind)
 
     def refuse_rest(self) -> None:
         """Nothing may follow."""
@@ -149,6 +147,8 @@ def _as_whole_numbers(values: Floats, heads: Heads) -> tuple[Whole, list[NDArray
         some_blank = bool(blank.any())
         known = _last_known(blank) if some_blank else slice(None)
         column, whole[row] = values[row, known], whole[row, known]
+        if some_blank and blank.all():
+            column[:] = whole[row] = 0
         form = _decimals(column, whole[row], powers[row]) if some_blank else None
         if form is None:
             form, whole[row], listed = _ranked(column)
