@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -33,14 +34,13 @@ class DaskCluster:
         listening = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard")
         self._scheduler = self._start("scheduler", *listening)
         self.workers = [self._worker(number) for number in range(workers)]
-        deadline_s = time.monotonic() + READY_S
-        while not self._file.exists():
-            assert self._scheduler.poll() is None, (folder / "scheduler.log").read_text()
-            assert time.monotonic() < deadline_s, "the scheduler does not start"
-            time.sleep(0.05)
-        self.address = str(json.loads(self._file.read_text(encoding="utf-8"))["address"])
-        with Client(self.address, set_as_default=False, timeout=READY_S) as client:
-            client.wait_for_workers(workers, timeout=READY_S)
+        try:
+            self.address = self._started()
+            with Client(self.address, set_as_default=False, timeout=READY_S) as client:
+                client.wait_for_workers(workers, timeout=READY_S)
+        except BaseException:
+            self._stop()
+            raise
 
     def add_worker(self) -> None:
         """One more worker, which joins when it is ready."""
@@ -94,6 +94,19 @@ class DaskCluster:
     def __exit__(
         self, _kind: type[BaseException] | None, _error: BaseException | None, _where: TracebackType | None
     ) -> None:
+        self._stop()
+
+    def _started(self) -> str:
+        """The scheduler's address, once it has written its file to the end."""
+        deadline_s = time.monotonic() + READY_S
+        while True:
+            with contextlib.suppress(FileNotFoundError, json.JSONDecodeError):
+                return str(json.loads(self._file.read_text(encoding="utf-8"))["address"])
+            assert self._scheduler.poll() is None, (self._folder / "scheduler.log").read_text()
+            assert time.monotonic() < deadline_s, "the scheduler does not start"
+            time.sleep(0.05)
+
+    def _stop(self) -> None:
         for process in (*self.workers, self._scheduler):
             process.send_signal(signal.SIGKILL)
             process.wait()
