@@ -13,13 +13,13 @@ DELIVER_S = 0.1
 """Wall time over which samples are gathered into one batch: the page shows a new one ten times a second, and
 what a batch costs on its way there hardly depends on how many samples it has."""
 
-_EARLY = 0.95  # a sample that is due at the very end of that time still belongs to the batch
+_EARLY = 0.9  # a sample due at the end of that time belongs to the batch, though it may be a little late
 _LOAD = CHANNELS["load_g_rev"]
 
 
 def is_full(samples: int, gathered_s: float) -> bool:
     """Whether a batch of so many samples, evenly over this wall time, would wait too long for another one."""
-    return _EARLY * gathered_s * (samples + 1) > DELIVER_S * samples
+    return gathered_s >= DELIVER_S or _EARLY * gathered_s * (samples + 1) > DELIVER_S * samples
 
 
 def batch_of(t_s: Sequence[float], channels: Sequence[str], rows: Sequence[Sequence[float]]) -> SampleBatch:

@@ -16,6 +16,7 @@ from daemon.live.drive_watch import LINK_GONE_S
 from daemon.live.held_out_watch import watch_held_out
 from daemon.live.hub import Hub
 from daemon.live.hub_settings import HubSettings
+from daemon.live.sample_store import LOOK_INTERVAL_S
 from daemon.store.records import SessionStart
 from daemon.store.store import Store
 from lowmaf.cells import BlockKey
@@ -423,3 +424,20 @@ async def test_a_table_from_before_a_drive_ended_or_learning_began_anew_is_not_t
     kept.learned.epoch = 2
     await hub.flash(MafTable("flashed", TABLE.maf_v, 1.1 * TABLE.flow_gs))
     assert not hub.take_earlier(kept, hub.session()), "another table"
+
+
+async def test_the_disk_is_not_asked_each_time_the_status_is() -> None:
+    clock, store, asked = Clock(), MemoryStore(), 0
+
+    def status() -> Mapping[str, Any]:
+        nonlocal asked
+        asked += 1
+        return {"asked": asked}
+
+    store.status = status  # type: ignore[method-assign]
+    hub = Hub(settings(), store, now_s=clock)
+    seen = []
+    for _ in range(8):
+        seen.append(hub.status().storage["asked"])
+        clock.now_s += LOOK_INTERVAL_S / 4.0
+    assert seen == [1, 1, 1, 1, 2, 2, 2, 2]

@@ -166,6 +166,23 @@ async def test_another_tester_is_given_a_minute_of_silence() -> None:
     assert said == "silent for 60 s: another tester is on bus can0"
 
 
+async def test_a_driver_that_keeps_bringing_samples_is_left_alone() -> None:
+    """Its limit is moved on now and then, not with each batch."""
+
+    class Slow(Script):
+        async def batches(self) -> AsyncGenerator[SampleBatch, None]:
+            async for batch in super().batches():
+                yield batch
+                await asyncio.sleep(0.05)
+
+    hub = Hub(settings(), store := MemoryStore())
+    supervisor = Supervisor(lambda: Slow([0.1] * 30), hub, silent_limit_s=0.6)
+    await asyncio.wait_for(supervisor.run(), 20.0)
+    assert hub.status().link.state == "ended"
+    assert hub.status().link.reconnects == 0
+    assert store.samples == {1: 30}
+
+
 @pytest.mark.parametrize("stuck", [Script([None]), Script([1.0, None])], ids=["at once", "later"])
 async def test_a_driver_that_brings_nothing_more_is_opened_anew(stuck: Script) -> None:
     store = MemoryStore()

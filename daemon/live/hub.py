@@ -17,7 +17,7 @@ from daemon.live.hub_commands import carry_out
 from daemon.live.hub_settings import HubSettings
 from daemon.live.live_view import TruthSource, reading_of, truth_of
 from daemon.live.liveness import Liveness, why_not_counted
-from daemon.live.sample_store import SampleStore
+from daemon.live.sample_store import SampleStore, StorageLook
 from daemon.live.verdict_minutes import VerdictMinutes
 from daemon.store.records import SessionStart
 from lowmaf.cells import block_to_bytes
@@ -51,6 +51,7 @@ class Hub:
     ) -> None:
         self.settings = settings
         self._store = store
+        self._storage = StorageLook(store, now_s)
         self._now_s = now_s
         self._pulse = Liveness(now_s)
         self._second_pulse: Liveness | None = None
@@ -307,7 +308,7 @@ class Hub:
             counts=self.pipeline.verdict_counts(),
             nothing_accepted_s=quiet_s,
             nothing_accepted_because=why,
-            storage=self._store.status(),
+            storage=self._storage.status(),
             healthy=unhealthy_because is None,
             unhealthy_because=unhealthy_because,
             truth=None if self.truth_source is None else truth_of(self.truth_source, self.snapshot()),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from daemon.store.records import SessionStart
 from lowmaf.cells import BlockKey
 from lowmaf.maf_table import MafTable
 from lowmaf.samples import SampleBatch
+
+LOOK_INTERVAL_S = 0.5
 
 
 class SampleStore(Protocol):
@@ -27,3 +30,22 @@ class SampleStore(Protocol):
     @property
     def newest_session(self) -> int: ...
     def status(self) -> Mapping[str, Any]: ...
+
+
+class StorageLook:
+    """What the store says of itself, at most :data:`LOOK_INTERVAL_S` old.
+
+    The page is told ten times a second; each time the disk would be asked how large files are.
+    """
+
+    def __init__(self, store: SampleStore, now_s: Callable[[], float]) -> None:
+        self._store = store
+        self._now_s = now_s
+        self._looked_s = -math.inf
+        self._status: Mapping[str, Any] = {}
+
+    def status(self) -> Mapping[str, Any]:
+        now_s = self._now_s()
+        if now_s - self._looked_s >= LOOK_INTERVAL_S:
+            self._status, self._looked_s = self._store.status(), now_s
+        return self._status
