@@ -33,7 +33,7 @@ test: check system-packages  ## format, lint, types and every test; pytest's opt
 
 .PHONY: test-long
 test-long: check system-packages boot-packages  ## the same with the tests that take minutes
-	@$(BIN)/python -m pytest -m "not vm" $(ARGS)
+	@LOWMAF_TIMED=1 $(BIN)/python -m pytest -m "not vm" $(ARGS)
 
 .PHONY: test-vm
 test-vm: $(VENV)/.dev boot-packages vm-packages  ## lowmaf on an emulated computer: boot, CAN, USB, power cuts (as root)

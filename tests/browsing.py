@@ -18,6 +18,8 @@ DESK = {"width": 1366, "height": 900}
 OUTPUT = Path(__file__).parent / "output"
 CAR = "car.local"
 """A name for this machine that is no secure context, as the car's is on a phone without TLS."""
+expect.set_options(timeout=20_000)
+"""Beside other tests a page may have to wait for its turn."""
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",

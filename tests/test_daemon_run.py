@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
+from timing import at_most
 
 LOWMAF = (sys.executable, "-m", "daemon")
 CONFIG = """
@@ -106,8 +107,8 @@ def test_run_survives_kill_9_and_carries_on_where_it_was(tmp_path: Path) -> None
         assert until(f"{url}api/v1/status", lambda status: status["session"] is not None)["session"] == 2
         begin = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(10) == 0
-        assert time.monotonic() - begin < 5.0
+        assert process.wait(30) == 0
+        assert time.monotonic() - begin < at_most(2.0)
 
 
 def test_a_port_in_use_is_one_line_and_status_1(tmp_path: Path) -> None:

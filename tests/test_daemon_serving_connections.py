@@ -57,6 +57,14 @@ async def test_beyond_the_limit_connections_are_told_so_and_the_others_go_on() -
             assert (await reader.readline()).startswith(b"HTTP/1.1 200")
 
 
+async def rest_of(reader: asyncio.StreamReader) -> bytes:
+    """What comes until the connection is closed, also in the very moment in which something is sent to it."""
+    try:
+        return await reader.read()
+    except ConnectionResetError:
+        return b""
+
+
 async def test_what_begins_and_does_not_end_is_given_up_and_an_idle_connection_lives_longer() -> None:
     limits = WebLimits(head_s=0.5, idle_s=60.0)
     async with serving(create_app(FakeBoard(), version="1"), limits=limits) as url, asyncio.timeout(10.0):
@@ -73,8 +81,8 @@ async def test_what_begins_and_does_not_end_is_given_up_and_an_idle_connection_l
                     await asyncio.sleep(0.05)
 
             dripping = asyncio.create_task(drip())
-            assert await slow.read() == b"", "a byte now and then must not keep it open"
-            assert await silent.read() == b"", "nor must nothing at all"
+            assert await rest_of(slow) == b"", "a byte now and then must not keep it open"
+            assert await rest_of(silent) == b"", "nor must nothing at all"
             silent_writer.close()
             dripping.cancel()
             idle_writer.write(GET)

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 import pytest
 from fakes import FakeBoard, realistic_snapshot, serving
+from timing import at_most
 
 from daemon.doctor.port_owner import port_owner
 from daemon.serving.limits import WebLimits
@@ -115,7 +116,7 @@ async def test_stop_is_not_held_up_by_a_stream_that_nobody_reads_or_a_half_sent_
                 while app.state.events.listeners == 0:  # noqa: ASYNC110 - the server's state, not ours to signal
                     await asyncio.sleep(0.005)
             stopping_s = loop.time()
-        assert loop.time() - stopping_s < 2.0
+        assert loop.time() - stopping_s < at_most(2.0)
 
 
 async def test_stop_is_not_held_up_by_a_stalled_stream_with_full_buffers(
@@ -136,7 +137,7 @@ async def test_stop_is_not_held_up_by_a_stalled_stream_with_full_buffers(
                 board.next_revision()
                 await asyncio.sleep(0.005)
             stopping_s = loop.time()
-        assert loop.time() - stopping_s < 2.0
+        assert loop.time() - stopping_s < at_most(2.0)
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 

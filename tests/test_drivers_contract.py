@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from link_benches import ABSENT, BENCHES, ECT_C, NEEDS_NO_DEVICE, Bench
+from timing import at_most
 
 from drivers.base import DeviceUnavailableError, Driver, DriverOptionError
 from drivers.clock import WallClock
@@ -193,7 +194,7 @@ async def test_cancelling_while_nothing_comes_closes_the_link_within_a_second(na
         waiting.cancel()
         with pytest.raises(asyncio.CancelledError):
             await waiting
-        assert time.monotonic() - started_s < 1.0
+        assert time.monotonic() - started_s < at_most(1.0)
         assert held() == before
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from passive_links import DBC, SIGNALS
 from test_drivers_logs_broadcast_recording import drive, opened, record
+from timing import at_most
 
 from drivers.base import DeviceUnavailableError, DriverOptionError
 from drivers.clock import WallClock
@@ -57,7 +58,7 @@ async def test_they_come_in_their_time_and_in_small_pieces(tmp_path: Path) -> No
     path = log(tmp_path, list(range(0, 4000, 20)))
     started_s = time.monotonic()
     batches = await replayed(path, 4.0)
-    assert 0.85 < time.monotonic() - started_s < 2.0
+    assert 0.85 < time.monotonic() - started_s < at_most(2.0)
     assert max(map(len, batches)) <= 21
 
 
@@ -66,7 +67,7 @@ async def test_a_hole_is_not_sat_out(tmp_path: Path, monkeypatch: pytest.MonkeyP
     path = log(tmp_path, [0, 10, 20, 7_200_000, 7_200_010])
     started_s = time.monotonic()
     same(await replayed(path, 1.0), path)
-    assert time.monotonic() - started_s < 2.0
+    assert time.monotonic() - started_s < at_most(2.0)
 
 
 @pytest.mark.parametrize(("name", "words"), [("nosuch.csv", "nosuch.csv"), ("empty.csv", "empty.csv")])

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from link_benches import ECT_C, idling_car, standing
+from timing import at_most
 
 from drivers.base import DeviceUnavailableError, DriverOptionError, FrameError
 from drivers.can_link import open_bus
@@ -174,7 +175,7 @@ def test_silence_is_waited_for_and_no_longer(port: PtyPort) -> None:
     bus = open_bus("slcan", port.path, 0)
     started_s = time.monotonic()
     assert bus.recv(0.05) is None
-    assert 0.04 < time.monotonic() - started_s < 0.5
+    assert 0.04 < time.monotonic() - started_s < at_most(0.5)
     bus.shutdown()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from debian_machine import Machine, booted, put_checkout, until
+from timing import at_most
 
 pytestmark = pytest.mark.long
 
@@ -124,7 +125,7 @@ def test_hung_it_is_restarted_by_the_watchdog(service: Machine) -> None:
     service.run("systemctl", "kill", "--signal=STOP", "--kill-whom=main", "lowmaf")
     took_s = until(lambda: service.show("lowmaf")["MainPID"] not in {before["MainPID"], "0"}, WATCHDOG_S + 30)
     print(f"SIGSTOP: started anew after {took_s:.1f} s")
-    assert took_s < WATCHDOG_S + 3.0
+    assert took_s < WATCHDOG_S + at_most(3.0)
     until(restarted(service, before), 30.0)
     said = service.run("journalctl", "--no-pager", "--unit=lowmaf")
     assert "Watchdog timeout" in said

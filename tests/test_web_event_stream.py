@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from fakes import FakeBoard, live_reading, serving
+from timing import at_most
 
 from lowmaf.document import table_document
 from lowmaf.snapshot import Snapshot
@@ -179,7 +180,7 @@ async def test_status_is_the_heartbeat_when_nothing_changes() -> None:
         for _ in range(2):
             asked_s = loop.time()
             assert (await listener.next()).kind == "status"
-            assert loop.time() - asked_s < 1.5
+            assert loop.time() - asked_s < at_most(1.5)
 
 
 async def test_a_link_that_is_lost_is_told_before_the_next_heartbeat() -> None:
@@ -190,7 +191,7 @@ async def test_a_link_that_is_lost_is_told_before_the_next_heartbeat() -> None:
         changed_s = loop.time()
         board.set_link("waiting", "waiting for ignition")
         assert (await listener.next("status")).document["link"]["words"] == "waiting for ignition"
-        assert loop.time() - changed_s < 0.8
+        assert loop.time() - changed_s < at_most(0.8)
 
 
 async def test_a_client_that_leaves_is_forgotten() -> None:
@@ -213,7 +214,7 @@ async def test_stopping_the_server_ends_streams_cleanly_and_soon() -> None:
             for listener in listeners:
                 await first_events(listener)
             stopped_s = loop.time()
-        assert loop.time() - stopped_s < 2.0
+        assert loop.time() - stopped_s < at_most(2.0)
         for listener in listeners:
             await listener.rest()  # would raise httpx.RemoteProtocolError if the answer were cut off
 
