@@ -138,7 +138,7 @@ async def test_a_lost_daemon_has_no_rate(browser: Browser) -> None:
         await expect(page.locator("#link .figures")).to_contain_text("samples/s")
         await page.route("**/api/v1/stream", lambda route: route.abort())
         await page.evaluate("window.dispatchEvent(new PageTransitionEvent('pagehide'))")
-        await expect(page.locator("#link .word")).to_have_text("No data", timeout=6000)
+        await expect(page.locator("#link .word")).to_have_text("No data")
         await expect(page.locator("#link .figures")).to_have_text("What is grey below is of before.")
         await context.close()
 

@@ -126,7 +126,7 @@ async def test_every_view_of_a_simulated_car_and_a_restart_with_the_page_open(
     async with contextlib.AsyncExitStack() as stack:
         async with lowmaf(*arguments) as (url, process):
             page = await stack.enter_async_context(opened(browser, url))
-            await expect(page.locator("#link .word")).to_have_text("Learning", timeout=15_000)
+            await expect(page.locator("#link .word")).to_have_text("Learning")
             await expect(page.locator("#simulated")).to_be_visible()
             await expect(page.locator("#progress .words")).to_have_text(
                 re.compile(r"^([5-9]|\d\d) of 54 cells measured"), timeout=30_000
@@ -135,13 +135,13 @@ async def test_every_view_of_a_simulated_car_and_a_restart_with_the_page_open(
             await go(page, "drive")
             process.kill()  # as if the Pi had lost its power
             await process.wait()
-        await expect(page.locator("#stale")).to_contain_text("Stale since", timeout=6000)
+        await expect(page.locator("#stale")).to_contain_text("Stale since")
         await expect(page.locator("#link .word")).to_have_text("No data")
         async with lowmaf(*arguments):
             up_s = loop.time()
             await expect(page.locator("#stale")).to_be_hidden()
             assert loop.time() - up_s < at_most(2.0)
-            await expect(page.locator("#link .word")).to_have_text("Learning", timeout=15_000)
+            await expect(page.locator("#link .word")).to_have_text("Learning")
             await expect(page.locator("#progress .words")).to_have_text(re.compile(r"^([5-9]|\d\d) of 54"))
 
 
@@ -183,7 +183,7 @@ async def a_log_is_sent_and_looked_at(page: Page, log: Path) -> None:
     await expect(outcome).to_contain_text(f"{hostile} is here.", timeout=20_000)
     row = page.locator("#uploads .drives > li")
     await expect(row.locator("b")).to_have_text(hostile)
-    await expect(row).to_contain_text("2.1\u00a0MB · cobb", timeout=8000)
+    await expect(row).to_contain_text("2.1\u00a0MB · cobb")
     await expect(row.locator(".result")).to_contain_text(
         re.compile(r"By itself: .* samples counted, \d+ of \d+ cells measured"), timeout=30_000
     )

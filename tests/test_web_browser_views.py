@@ -154,7 +154,7 @@ async def test_the_trail_of_cells_fades_behind_the_current_one(browser: Browser)
             board.touch()
             await expect(page.locator('#table tr[data-trail="1"] .volts')).to_have_text(left)
             await expect(page.locator("#table tr[aria-current]")).to_have_count(1)
-        await expect(page.locator("#table tr[data-trail]")).to_have_count(0, timeout=9000)
+        await expect(page.locator("#table tr[data-trail]")).to_have_count(0)
 
 
 # ---- curve
@@ -332,13 +332,13 @@ async def test_drives_are_left_out_named_taken_along_and_deleted(browser: Browse
         await drives.nth(1).locator("summary").click()
         await drives.nth(1).get_by_label("Name of drive 6").fill("hills")
         await drives.nth(1).get_by_role("button", name="Save name").click()
-        await expect(drives.nth(1).locator("b").first).to_have_text("hills", timeout=8000)
+        await expect(drives.nth(1).locator("b").first).to_have_text("hills")
         async with page.expect_download() as download:
             await drives.nth(1).get_by_role("link", name="Samples as CSV").click()
         assert (await download.value).suggested_filename == "lowmaf-session-6.csv"
         await hold(page, drives.nth(1).get_by_role("button", name="Hold to delete"))
         await expect(page.locator("#drives .outcome")).to_have_text("Drive 6 is deleted.")
-        await expect(drives).to_have_count(2, timeout=8000)
+        await expect(drives).to_have_count(2)
 
 
 async def test_units_are_chosen_and_kept(browser: Browser) -> None:
