@@ -90,7 +90,7 @@ async def followed(script: Script, board: Hub, timeline: LambdaTimeline) -> Asyn
 
 async def until(board: Hub, state: str, word: str = "") -> None:
     generation = 0
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(20.0):
         while (link := board.status().second_link) is None or link.state != state or word not in link.words:
             generation = await board.changed(generation)
 

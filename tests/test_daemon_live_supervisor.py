@@ -65,7 +65,7 @@ def supervised(drivers: list[Script]) -> tuple[Hub, MemoryStore, Supervisor, lis
 
 
 async def until(hub: Hub, state: str) -> None:
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(20.0):
         generation = -1
         while hub.status().link.state != state:
             generation = await hub.changed(generation)

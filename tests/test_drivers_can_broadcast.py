@@ -389,7 +389,7 @@ async def test_an_adapter_that_listens_gives_what_one_that_takes_part_does() -> 
     thread = threading.Thread(target=serve)
     thread.start()
     try:
-        async with asyncio.timeout(5.0), aclosing(listener.frames()) as heard:
+        async with asyncio.timeout(20.0), aclosing(listener.frames()) as heard:
             frames = await anext(heard)
     finally:
         stop.set()

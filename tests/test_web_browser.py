@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 
 async def until(condition: Any) -> None:
-    async with asyncio.timeout(5.0):
+    async with asyncio.timeout(20.0):
         while not condition():  # noqa: ASYNC110 - the page changes it, from another process
             await asyncio.sleep(0.01)
 

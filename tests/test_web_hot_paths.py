@@ -164,7 +164,7 @@ class Wire:
 
     async def answer(self) -> tuple[list[bytes], bytes]:
         """Status line and headers without the date, sorted, and the body."""
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(20.0):
             head = (await self._reader.readuntil(b"\r\n\r\n"))[:-4].split(b"\r\n")
             length = next((line for line in head if line.startswith(b"content-length: ")), b": 0")
             body = await self._reader.readexactly(int(length.partition(b": ")[2]))
@@ -309,7 +309,7 @@ async def test_the_stream_begins_as_the_ordinary_one() -> None:
         async with serving(app) as url:
             reader, writer = await asyncio.open_connection("127.0.0.1", httpx.URL(url).port)
             writer.write(PLAIN.replace(b"table", b"stream"))
-            async with asyncio.timeout(5.0):
+            async with asyncio.timeout(20.0):
                 head = (await reader.readuntil(b"\r\n\r\n"))[:-4].split(b"\r\n")
                 opening = await reader.readuntil(b"\n\n\r\n")
                 await reader.readuntil(b"event: status")
@@ -398,6 +398,6 @@ async def test_an_idle_connection_is_closed_in_the_end() -> None:
         wire = Wire(reader, writer)
         writer.write(PLAIN)
         await wire.answer()
-        async with asyncio.timeout(5.0):
+        async with asyncio.timeout(20.0):
             assert await reader.read() == b""
         writer.close()
