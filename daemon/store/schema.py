@@ -218,20 +218,10 @@ INSERT INTO meta SELECT 'maf_table', lowmaf_sealed_table(revision, name, maf_v, 
 """
 
 _VERSION_7 = """
--- chunks of samples that are written from now on are packed; those of before stay. Only what the
--- table says of them changes, which is why its definition may be written over
-PRAGMA writable_schema = ON;
-UPDATE sqlite_schema SET sql = replace(
-    replace(
-        sql,
-        '-- zlib of (1 + channels) * n little-endian doubles',
-        '-- zlib of (1 + channels) * n little-endian doubles, or, from
-                                   -- version 7 on, 0x01 and zlib of daemon/store/column_packing.py'
-    ),
-    '-- samples as they came, compressed: column after column of n doubles, t_s first',
-    '-- samples as they came, compressed: columns of n doubles, t_s first'
-) WHERE type = 'table' AND name = 'sample_chunks';
-PRAGMA writable_schema = RESET;
+INSERT OR REPLACE INTO meta VALUES (
+    'sample_chunks',
+    'data from version 7 on: 0x01 and zlib of what daemon/store/column_packing.py makes; before: zlib of doubles'
+);
 """
 
 _STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7)
