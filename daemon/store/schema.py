@@ -220,7 +220,7 @@ INSERT INTO meta SELECT 'maf_table', lowmaf_sealed_table(revision, name, maf_v, 
 _VERSION_7 = """
 INSERT OR REPLACE INTO meta VALUES (
     'sample_chunks',
-    'data from version 7 on: 0x01 and zlib of what daemon/store/column_packing.py makes; before: zlib of doubles'
+    'data from version 7 on: 0x01 and zlib of daemon/store/column_packing.py; before: zlib of doubles'
 );
 """
 
