@@ -49,9 +49,9 @@ def test_each_thread_has_work_and_the_last_pieces_are_small(threads, size) -> No
     assert planned[-1] <= max(LEAST_RUN_LOGS, len(logs) / threads / 8)
 
 
-def test_a_few_long_logs_are_shared_out_evenly_one_batch_each() -> None:
+def test_a_few_long_logs_are_shared_out_evenly_two_in_a_batch() -> None:
     planned = list(runs(logs_of([3_300_000] * 16), 2))
-    assert [[len(batch.logs) for batch in run] for run in planned] == [[1] * 8, [1] * 8]
+    assert [[len(batch.logs) for batch in run] for run in planned] == [[2] * 4, [2] * 4]
 
 
 def test_words_name_the_first_and_the_last_log() -> None:

@@ -16,7 +16,7 @@ BATCH_LOGS = 32
 BATCH_BYTES = 64_000_000
 LEAST_BATCH_BYTES = 1_000_000
 """A quarter of a second of reading: less is not worth a task."""
-RUN_BATCHES = 8
+RUN_BATCHES = 4
 LEAST_RUN_LOGS = 8
 SHARES = 2
 """A run is at most half of what would be left for each thread: the last ones are small, so that no thread

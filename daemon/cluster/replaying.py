@@ -19,6 +19,7 @@ from daemon.cluster.connection import connected
 from daemon.cluster.newest import NewestLogs
 from daemon.cluster.order import LogOrder
 from daemon.cluster.outcomes import Outcome
+from daemon.cluster.packed_sums import PackedSums
 from daemon.cluster.reading import Part, read_in_order
 from daemon.cluster.submitting import SOON, Submitter, result
 from daemon.errors import UsageError
@@ -85,7 +86,7 @@ class _ClusterRun:
         self._progress = progress
         self._order = LogOrder()
         self._newest = NewestLogs()
-        self._leaves: list[Future[ExactSums]] = []
+        self._leaves: list[Future[PackedSums]] = []
         self._exact: ExactSums | None = None
         self._blocks = 0
         self._followed: Future[Followed] | Followed | None = None
@@ -130,7 +131,8 @@ class _ClusterRun:
                 for first in range(0, len(self._leaves), FAN_IN)
             ]
         if self._leaves:
-            merged: ExactSums = result(self._leaves.pop(), "merging")
+            packed: PackedSums = result(self._leaves.pop(), "merging")
+            merged = packed.unpacked()
             self._exact = merged if self._exact is None else self._exact + merged
         if isinstance(self._followed, Future):
             self._followed = result(self._followed, "merging")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from daemon.cluster.outcomes import Outcome, outcomes_to_bytes
+from daemon.cluster.packed_sums import PackedSums
 from daemon.errors import WorkError
 from daemon.log_names import NamedLog, at_hand, expanded
 from daemon.log_replay import Log, Reading, feed_log, nothing_counted, shown_name, with_digest
@@ -173,14 +174,14 @@ def outcomes(batches: _Batches) -> bytes:
     return outcomes_to_bytes([state.outcome for state in chain.from_iterable(batches)])
 
 
-def exact_sums(batches: _Batches, chosen: Sequence[Chosen]) -> ExactSums:
+def exact_sums(batches: _Batches, chosen: Sequence[Chosen]) -> PackedSums:
     """What adds up in any order, of those logs that count; there is at least one."""
-    return merged_sums([state.exact for state, _ in _those(batches, chosen)])
+    return PackedSums.of([state.exact for state, _ in _those(batches, chosen)])
 
 
-def merged_sums(parts: Sequence[ExactSums]) -> ExactSums:
+def merged_sums(parts: Sequence[PackedSums]) -> PackedSums:
     """One node of the tree."""
-    return functools.reduce(lambda one, other: one + other, parts)
+    return PackedSums.of([part.unpacked() for part in parts])
 
 
 def groups(job: Job, batches: _Batches, chosen: Sequence[Chosen], before: int) -> dict[BlockKey, bytes]:
