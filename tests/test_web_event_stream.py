@@ -323,6 +323,19 @@ async def test_a_listener_that_comes_as_the_last_one_leaves_is_served() -> None:
         await asyncio.gather(task, return_exceptions=True)
 
 
+async def test_a_change_that_was_left_for_the_next_goes_out_where_there_is_no_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("web.pace.HELD_AT_MOST", 0)
+    monkeypatch.setattr("web.event_stream.STATUS_INTERVAL_S", 60.0)  # no heartbeat that would take it along
+    board = FakeBoard()
+    async with sinks(board, 1) as (_, (sink,), _tasks):
+        await until(sink.revisions)
+        for _ in range(2):  # the second is there before its turn
+            board.next_revision()
+            await until(lambda: sink.revisions()[-1] == board.newest.revision)
+
+
 async def test_closing_ends_open_streams_and_new_ones_at_once() -> None:
     board = FakeBoard()
     async with sinks(board, 2) as (events, opened, tasks):
