@@ -1,4 +1,4 @@
-"""Server-sent events to many listeners: ``python tests/bench/bench_stream.py``, about half a minute.
+"""Server-sent events to many listeners: ``python tests/bench/bench_stream.py``, a minute and a half.
 
 Ten updates of the whole table a second to 1 000 listeners, and Node's http doing the same with the same bytes
 encoded once. CPU time of the server per update, and from the change to the arrival at each listener; the
@@ -29,7 +29,7 @@ from figures import not_measured, report
 LISTENERS = 1000
 SETTLE_S = 2.0
 SECONDS = 5.0
-ROUNDS = 3
+ROUNDS = 5
 LOOKED_AT = 512
 """Bytes of each arrival that are kept, and looked at when all is over: who reads more is late himself."""
 REQUEST = b"GET /api/v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n"
