@@ -109,8 +109,8 @@ class _Body:
         self._waiting: concurrent.futures.Future[Any] | None = None
 
     def read(self, size: int) -> bytes:
-        """Up to ``size`` of the bytes that are there, of which :data:`READ_BYTES` are fetched at once; nothing
-        at the end of the body."""
+        """Up to ``size`` of the bytes that are there; nothing at the end of the body. :data:`READ_BYTES` are
+        fetched at once."""
         if self._begin == len(self._there):
             self._begin, self._there = 0, b"" if self._ended else self.wait_for(self._arrived(READ_BYTES))
         data = self._there[self._begin : self._begin + size]
