@@ -370,6 +370,18 @@ async def test_the_application_learns_that_the_client_has_left() -> None:
             assert await left == "http.disconnect"
 
 
+async def test_what_a_client_asked_who_left_at_once_is_done_all_the_same() -> None:
+    asked: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        asked.set_result(scope["server"][0])
+
+    async with connection(app) as (_, writer), asyncio.timeout(20):
+        writer.write(PLAIN)
+        writer.transport.abort()
+        assert await asked == "127.0.0.1"
+
+
 async def test_a_body_waits_with_the_client_until_it_is_taken() -> None:
     may_read = asyncio.Event()
     met: list[int] = []

@@ -70,7 +70,9 @@ class PlainRequest:
     ) -> None:
         self.behind = b""
         self.answered = False
-        self._head = head
+        self._scope = scope_of(
+            head, transport
+        )  # once the client has left nobody knows its address
         self._transport = transport
         self._default_headers = default_headers
         self._ended = ended
@@ -132,7 +134,7 @@ class PlainRequest:
 
     async def run(self, app: ASGIApp) -> None:
         """Has the application answer, and says so where it fails."""
-        scope = scope_of(self._head, self._transport)
+        scope = self._scope
         try:
             await app(scope, self.receive, self.send)
         except asyncio.CancelledError:
@@ -186,7 +188,7 @@ class PlainRequest:
         if self._waits and self._left and _CLOSES not in headers:
             headers.append(_CLOSES)  # the client may or may not send the body that it was not asked for
         self._last = self._last or _CLOSES in headers
-        self._answer = _Answer(message["status"], headers, without_body=self._head.method == "HEAD")
+        self._answer = _Answer(message["status"], headers, without_body=self._scope["method"] == "HEAD")
         self._answer.begin(self._transport)
 
     def _complete(self) -> None:
