@@ -21,6 +21,7 @@ from web.current_table import CurrentTable, TableFormat
 from web.device_shelf import DeviceShelf
 from web.devices_routes import add_devices_routes
 from web.diagnosis_routes import add_diagnosis_route
+from web.direct_route import answer_directly
 from web.documents import encode_json, recent_verdicts_document
 from web.error_handlers import install_error_handlers
 from web.errors import ApiError, error_response, is_stream
@@ -258,3 +259,5 @@ def _add_openej(app: FastAPI, max_bytes: int) -> None:
         except OpenEjBodyError as error:
             raise ApiError(422, "invalid_request", str(error)) from error
         return Response(answer, headers=_NO_STORE, media_type="application/json")
+
+    answer_directly(app, post_openej)
