@@ -70,9 +70,7 @@ class PlainRequest:
     ) -> None:
         self.behind = b""
         self.answered = False
-        self._scope = scope_of(
-            head, transport
-        )  # once the client has left nobody knows its address
+        self._scope = scope_of(head, transport)  # once the client has left nobody knows its address
         self._transport = transport
         self._default_headers = default_headers
         self._ended = ended
