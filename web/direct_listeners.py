@@ -10,12 +10,11 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
+from web.answer_bytes import LAST_CHUNK, chunk
 from web.newest_events import NewestEvents
 
 AT_ONCE = 200
 """After so many listeners whoever else has work to do gets a turn."""
-
-_LAST_CHUNK = b"0\r\n\r\n"
 
 StraightSend = Callable[[bytes], int]
 """Hands bytes to the kernel ahead of a wire that has nothing left to send: how many of them it took."""
@@ -63,7 +62,7 @@ class DirectListeners:
     def add(self, listener: DirectListener, send: StraightSend, opening: bytes) -> None:
         """Sends ``opening`` and what is new, then all that comes; by ``send`` what that takes."""
         self._open[listener] = None
-        listener.wire.write(_chunk(opening))
+        listener.wire.write(chunk(opening))
         self._feed((listener,))
         listener.send = send  # not before: the wire may hold what was written till now
 
@@ -82,7 +81,7 @@ class DirectListeners:
         """Ends every answer and closes its connection."""
         for listener in tuple(self._open):
             self.remove(listener)
-            listener.wire.write(_LAST_CHUNK)
+            listener.wire.write(LAST_CHUNK)
             listener.wire.close()
 
     async def feed_all(self) -> None:
@@ -101,18 +100,13 @@ class DirectListeners:
             seen = listener.seen
             if seen == number or listener.blocked:
                 continue
-            chunk = made.get(seen)
-            if chunk is None:
-                chunk = made[seen] = _chunk(self._newest.after(seen))
+            news = made.get(seen)
+            if news is None:
+                news = made[seen] = chunk(self._newest.after(seen))
             listener.seen = number
             try:
-                sent = listener.send(chunk)
+                sent = listener.send(news)
             except OSError:
                 sent = 0  # full or broken: the wire finds out which
-            if sent < len(chunk):
-                listener.wire.write(chunk[sent:])
-
-
-def _chunk(data: bytes) -> bytes:
-    """One chunk of a body without length (RFC 9112, 7.1)."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
+            if sent < len(news):
+                listener.wire.write(news[sent:])

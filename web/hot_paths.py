@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from web.access import cookie_credential, device_cookie, is_loopback, is_own_name
+from web.answer_bytes import answer_head
 from web.device_shelf import DeviceShelf
 from web.event_stream import EventStream, stream_head
 from web.page_files import OPENED_BY, PageFiles
@@ -144,7 +145,7 @@ class HotPaths:
         if asked.spoken is not None:
             return _spoken(asked.spoken(), date)
         if renditions is None:
-            return Opening(_head(b"200 OK", date, stream_head()), asked.last_event_id)
+            return Opening(_head(200, date, stream_head()), asked.last_event_id)
         rendition = renditions.packed if asked.packed else renditions.plain
         unchanged = asked.if_none_match is not None and rendition.matches(asked.if_none_match)
         if date is not self._date or len(self._made) >= _REMEMBERED:
@@ -235,8 +236,8 @@ def _whole(rendition: Rendition, date: bytes, *, unchanged: bool, cookie: str = 
     if cookie:
         headers = [*headers, (b"set-cookie", cookie.encode("latin-1"))]
     if unchanged:
-        return _head(b"304 Not Modified", date, headers)
-    return _head(b"200 OK", date, headers) + rendition.body
+        return _head(304, date, headers)
+    return _head(200, date, headers) + rendition.body
 
 
 def _spoken(body: bytes, date: bytes) -> bytes:
@@ -246,10 +247,8 @@ def _spoken(body: bytes, date: bytes) -> bytes:
         (b"content-length", str(len(body)).encode()),
         (b"content-type", b"application/json"),
     ]
-    return _head(b"200 OK", date, headers) + body
+    return _head(200, date, headers) + body
 
 
-def _head(status: bytes, date: bytes, headers: RawHeaders) -> bytes:
-    """Status line and headers with the empty line after them."""
-    lines = (name + b": " + value for name, value in (*headers, *RAW_SECURITY_HEADERS))
-    return b"HTTP/1.1 " + status + b"\r\ndate: " + date + b"\r\n" + b"\r\n".join(lines) + _END
+def _head(status: int, date: bytes, headers: RawHeaders) -> bytes:
+    return answer_head(status, [(b"date", date), *headers, *RAW_SECURITY_HEADERS])

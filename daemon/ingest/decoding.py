@@ -55,10 +55,10 @@ class LineDecoder:
         elif self._deceived or not self._all_at_once(lines, fields, records):
             begin = 0
             for odd in lines.odd:
-                self._together(lines, begin, odd, fields, records)
+                self._few_at_once(lines, begin, odd, fields, records)
                 self._one_by_one(lines.text(odd, odd + 1), self._line + odd, fields, records)
                 begin = odd + 1
-            self._together(lines, begin, len(lines), fields, records)
+            self._few_at_once(lines, begin, len(lines), fields, records)
         self._line += len(lines)
         return records
 
@@ -80,22 +80,18 @@ class LineDecoder:
         records += several
         return True
 
-    def _together(
+    def _few_at_once(
         self, lines: BlockLines, begin: int, end: int, fields: RecordFields, records: list[Any]
     ) -> None:
-        """Decodes lines that look like objects, all at once as long as they are records."""
-        while begin < end:
-            stop = min(begin + _FEW, end) if self._deceived else end
-            text = lines.text(begin, stop)
+        """Decodes lines that look like objects, a few at once, and one by one where some are no records."""
+        for first in range(begin, end, _FEW):
+            stop = min(first + _FEW, end)
+            text = lines.text(first, stop)
             several = _decoded(text, fields)
-            if len(several) == stop - begin:
+            if len(several) == stop - first:
                 records += several
-            elif self._deceived:
-                self._one_by_one(text, self._line + begin, fields, records)
             else:
-                self._deceived = True
-                continue
-            begin = stop
+                self._one_by_one(text, self._line + first, fields, records)
 
     def _one_by_one(self, text: bytes, before: int, fields: RecordFields | None, records: list[Any]) -> None:
         """Decodes lines, of which so many come ``before`` in the body."""

@@ -10,6 +10,7 @@ import msgspec
 
 from daemon.serving.limits import ConnectionCount, Refusal, WebLimits
 from daemon.serving.turns import Turns
+from web.answer_bytes import answer_head
 from web.security import RAW_SECURITY_HEADERS
 
 SWEEP_S = 0.5
@@ -19,12 +20,6 @@ REFUSED_AT_ONCE = 100
 """So many connections that are not served may wait for their request to be told so."""
 
 RETRY_AFTER_S = 2
-_STATUS_LINES = {
-    400: b"400 Bad Request",
-    429: b"429 Too Many Requests",
-    431: b"431 Request Header Fields Too Large",
-    503: b"503 Service Unavailable",
-}
 _LATER = (429, 503)
 """What another attempt may have better luck with."""
 
@@ -139,5 +134,4 @@ class Connections:
             *RAW_SECURITY_HEADERS,
             (b"connection", b"close"),
         ]
-        lines = b"\r\n".join(name + b": " + value for name, value in headers)
-        return b"HTTP/1.1 " + _STATUS_LINES[status] + b"\r\n" + lines + b"\r\n\r\n" + body
+        return answer_head(status, headers) + body

@@ -10,13 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
 from daemon.serving.plain_heads import PlainHead
+from web.answer_bytes import LAST_CHUNK, answer_head, chunk
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Scope
@@ -26,7 +26,6 @@ logger = logging.getLogger(__name__)
 WAITING_BYTES = 1 << 18
 """Of a body, more than this is left with the client until the application has taken what is here."""
 
-_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}".encode() for status in HTTPStatus}
 _GO_ON = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CLOSES = (b"connection", b"close")
 _WITHOUT_BODY = (204, 304)
@@ -216,17 +215,14 @@ class _Answer:
     """How an answer is written: its length is announced, or it comes in chunks (RFC 9112, 7.1)."""
 
     def __init__(self, status: int, headers: list[tuple[bytes, bytes]], *, without_body: bool) -> None:
-        """Raises :class:`ValueError` where a header would be more than one line."""
+        """Raises what :func:`web.answer_bytes.answer_head` does."""
         length = next((value for name, value in headers if name.lower() == b"content-length"), None)
         self._silent = without_body or status in _WITHOUT_BODY
         self._chunked = length is None and not self._silent
         self._to_come = 0 if length is None or self._silent else int(length)
         if self._chunked:
             headers = [*headers, (b"Transfer-Encoding", b"chunked")]
-        lines = b"\r\n".join(name + b": " + value for name, value in headers)
-        if not lines.count(b"\r") == lines.count(b"\n") == len(headers) - 1:
-            raise ValueError("a header of the answer has an end of line in it")
-        self._head = _STATUS_LINES[status] + b"\r\n" + lines + b"\r\n\r\n"
+        self._head = answer_head(status, headers)
 
     def begin(self, transport: asyncio.Transport) -> None:
         """Writes the head, unless it may as well go with the body."""
@@ -243,8 +239,7 @@ class _Answer:
         if self._silent:
             body = b""
         elif self._chunked:
-            chunk = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
-            body = chunk if more else chunk + b"0\r\n\r\n"
+            body = (chunk(body) if body else b"") + (b"" if more else LAST_CHUNK)
         else:
             self._to_come -= len(body)
             if self._to_come < 0 or (self._to_come and not more):
